@@ -1,0 +1,52 @@
+# Every target runs on a fresh Debian-like machine that has python3 >= 3.11, git and make. `make help` lists them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV       := .venv
+BIN        := $(VENV)/bin
+LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+              --no-emit-index-url --no-annotate --no-header --quiet
+
+.PHONY: help setup tools check test demo dev lock clean clean-cache
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp ## Create .venv from the locked requirements (skipped while they have not changed)
+
+$(VENV)/.stamp: requirements/dev.txt pyproject.toml twin/pyproject.toml hack/setup.sh
+	@hack/setup.sh
+
+tools: setup ## Build the pinned Go tools into the per-user cache (about ten minutes, the first time only)
+	@$(LOCALWORLD) tools
+
+check: setup ## Lint, format check, types, and the arrows between packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check ## Everything: check, then all tests; those that need no cluster run while the tools are being built
+	@$(LOCALWORLD) test
+
+demo: setup ## Show the main job, end to end, in a local world that is gone afterwards
+	@$(LOCALWORLD) demo
+
+dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
+	@$(LOCALWORLD) up
+
+lock: setup ## Resolve the dependencies anew and write requirements/*.txt
+	$(UV_COMPILE) --output-file requirements/runtime.txt
+	$(UV_COMPILE) --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+
+clean: ## Remove .venv and what the checks left in the tree
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Go keeps its module cache read-only, so that nobody edits a dependency by accident.
+clean-cache: ## Remove the built tools and Go's caches of this project (the next build is a cold one)
+	@cache="$${XDG_CACHE_HOME:-$$HOME/.cache}/transship"; [ ! -d "$$cache" ] || { chmod -R u+w "$$cache"; rm -rf "$$cache"; }
