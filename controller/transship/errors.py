@@ -1,0 +1,84 @@
+"""The tree of errors: the class of an error says what happens next.
+
+Everything that can go wrong while promoting is one of two things: it can heal by itself (`RetryLater`) or
+somebody has to change something (`NeedsHuman`). Foreign exceptions (of boto3, urllib3, the Kubernetes client) stop
+at their adapter and become one of these. Messages are built from an allow-list: error code, HTTP status, host,
+repository, tag, digest, principal, action. They never hold bodies, query strings, headers or tokens.
+"""
+
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Which registry a step talked to."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+class Reason(StrEnum):
+    """The closed list of reasons that conditions, events, logs and metrics may carry."""
+
+    # States of a whole request.
+    PENDING = "Pending"
+    PROMOTING = "Promoting"
+    PROMOTED = "Promoted"
+    SUSPENDED = "Suspended"
+    TIMEOUT = "Timeout"
+    # What the administrator or the author of an overlay has to change.
+    INVALID_IMAGE = "InvalidImage"
+    INVALID_REQUEST = "InvalidRequest"
+    NOT_COVERED = "NotCovered"
+    POLICY_AMBIGUOUS = "PolicyAmbiguous"
+    POLICY_INVALID = "PolicyInvalid"
+    TAG_DENIED = "TagDenied"
+    TAG_CONFLICT = "TagConflict"
+    SOURCE_MISSING = "SourceMissing"
+    DENIED = "Denied"
+    REPOSITORY_MISSING = "RepositoryMissing"
+    UNSUPPORTED_CONTENT = "UnsupportedContent"
+    REFUSED_BY_REGISTRY = "RefusedByRegistry"
+    # What heals by itself.
+    SOURCE_NOT_YET_THERE = "SourceNotYetThere"
+    THROTTLED = "Throttled"
+    UNREACHABLE = "Unreachable"
+    REGISTRY_ERROR = "RegistryError"
+    CONTENT_MISMATCH = "ContentMismatch"
+    NOT_PROVEN = "NotProven"
+    INTERNAL_ERROR = "InternalError"
+
+
+class TransshipError(Exception):
+    """Anything this project raises on purpose.
+
+    Args:
+        reason: the closed reason a condition will carry.
+        message: one sentence that says what happened and, where somebody has to act, what to do.
+        side: the registry that was talked to, when one was.
+        step: what was being done, in the words of the design ("resolve", "read manifest", "push blob", ...).
+    """
+
+    def __init__(self, reason: Reason, message: str, *, side: Side | None = None, step: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.side = side
+        self.step = step
+
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.side or "", self.step) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class RetryLater(TransshipError):  # noqa: N818 - the name says what happens next, as the design does
+    """It can heal by itself: try again, not before `after` seconds when the other side said how long."""
+
+    def __init__(
+        self, reason: Reason, message: str, *, side: Side | None = None, step: str = "", after: float | None = None
+    ) -> None:
+        super().__init__(reason, message, side=side, step=step)
+        self.after = after
+
+
+class NeedsHuman(TransshipError):  # noqa: N818 - the name says what happens next, as the design does
+    """It will not heal by itself: stop, and say what has to be changed."""

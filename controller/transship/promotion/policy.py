@@ -1,0 +1,284 @@
+"""Policies: what an administrator allows to be promoted, from where to where.
+
+A `PromotionPolicy` custom resource becomes a value here, or a `PolicyError` that says in one sentence what is wrong
+with it. Everything is denied that no policy covers. A destination reference is the only input that users control;
+its source is computed from the policy alone (design §4).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from transship.errors import NeedsHuman, Reason
+from transship.oci.reference import Reference, Registry, Repository
+
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}\Z")
+_PREFIX = re.compile(r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*\Z")
+_GLOB_CHARACTERS = re.compile(r"[A-Za-z0-9._/*?-]{1,255}\Z")
+MUTABILITIES = ("MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
+
+
+class PolicyError(ValueError):
+    """A PromotionPolicy that cannot be used; the message says which field and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A pattern of repository names or tags.
+
+    `*` stands for any run of characters within one path part, `**` for any run of characters, `?` for one character
+    that is not a slash. Everything else stands for itself; there are no other special characters.
+    """
+
+    pattern: str
+    _compiled: re.Pattern[str] = field(compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, pattern: str) -> "Glob":
+        """Parse a pattern.
+
+        Raises:
+            PolicyError: it holds a character that no repository name or tag can have.
+        """
+        if not isinstance(pattern, str) or not _GLOB_CHARACTERS.match(pattern):
+            raise PolicyError(f"pattern {str(pattern)[:80]!r} may hold letters, digits and . _ / - * ? only")
+        parts = re.split(r"(\*\*|\*|\?)", pattern)
+        wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+        return cls(pattern, re.compile("".join(wild.get(part, re.escape(part)) for part in parts)))
+
+    def matches(self, text: str) -> bool:
+        """Whether the whole text fits the pattern."""
+        return self._compiled.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One side of a policy: where the images are and as whom the controller goes there.
+
+    Attributes:
+        registry: host of the registry.
+        repository_prefix: put before NAME to get the repository; empty or ending in a slash.
+        role_arn: IAM role to assume for this side; None means the controller's own identity.
+        external_id: external id the role's trust policy asks for.
+    """
+
+    registry: Registry
+    repository_prefix: str = ""
+    role_arn: str | None = None
+    external_id: str | None = None
+
+    def repository(self, name: str) -> Repository:
+        """The repository that holds NAME on this side.
+
+        Raises:
+            ValueError: prefix and NAME together break the grammar of repositories.
+        """
+        return Repository.of(self.registry, self.repository_prefix + name)
+
+    def name_of(self, repository: Repository) -> str | None:
+        """NAME of a repository on this side; None when it lies outside registry and prefix."""
+        if repository.registry != self.registry or not repository.path.startswith(self.repository_prefix):
+            return None
+        return repository.path.removeprefix(self.repository_prefix) or None
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSelector:
+    """Which namespaces may use a policy: those named, or those that carry all the labels."""
+
+    names: frozenset[str] = frozenset()
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+
+    def selects(self, namespace: "Namespace") -> bool:
+        """Whether the namespace may use the policy. An empty selector selects nothing."""
+        if namespace.name in self.names:
+            return True
+        return bool(self.match_labels) and self.match_labels.items() <= namespace.labels.items()
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace as far as policies look at it."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """How a destination repository is created when it does not exist (ecr.md §1, R1)."""
+
+    create: bool = False
+    image_tag_mutability: str = "MUTABLE"
+    exclusions: tuple[str, ...] = ()
+    scan_on_push: bool = False
+    kms_key: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromotionPolicy:
+    """What may be promoted, from where to where, for whom."""
+
+    name: str
+    source: Endpoint
+    destination: Endpoint
+    namespaces: NamespaceSelector
+    repositories: tuple[Glob, ...]
+    denied_tags: tuple[Glob, ...] = ()
+    overwrite_tags: bool = False
+    source_grace_seconds: float = 60.0
+    watch_workloads: bool = True
+    destination_repository: RepositorySettings = field(default_factory=RepositorySettings)
+
+    def covers(self, namespace: Namespace, reference: Reference) -> bool:
+        """Whether this policy is the one that speaks about the reference in that namespace.
+
+        Tags do not count here: a denied tag is covered and refused, not unknown.
+        """
+        name = self.destination.name_of(reference.repository)
+        if name is None or not self.namespaces.selects(namespace):
+            return False
+        return any(glob.matches(name) for glob in self.repositories)
+
+    @cached_property
+    def pair(self) -> str:
+        """Source and destination registry, for messages."""
+        return f"{self.source.registry} -> {self.destination.registry}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One image's way: the reference a pod will pull, and the one it is copied from."""
+
+    policy: PromotionPolicy
+    source: Reference
+    destination: Reference
+
+
+def covering(policies: Iterable[PromotionPolicy], namespace: Namespace, reference: Reference) -> list[PromotionPolicy]:
+    """The policies that cover the reference, by name; more than one is the administrator's mistake."""
+    return sorted((policy for policy in policies if policy.covers(namespace, reference)), key=lambda each: each.name)
+
+
+def route(policies: Sequence[PromotionPolicy], namespace: Namespace, reference: Reference) -> Route:
+    """Find the one way a destination reference may come by.
+
+    Raises:
+        NeedsHuman: NotCovered, PolicyAmbiguous, TagDenied, or PolicyInvalid when the policy's prefix yields no name.
+    """
+    candidates = covering(policies, namespace, reference)
+    if not candidates:
+        raise NeedsHuman(
+            Reason.NOT_COVERED,
+            f"no PromotionPolicy lets namespace {namespace.name} promote {reference.repository}; "
+            "ask an administrator to add the registry, repository and namespace to one",
+        )
+    if len(candidates) > 1:
+        names = ", ".join(policy.name for policy in candidates)
+        raise NeedsHuman(
+            Reason.POLICY_AMBIGUOUS,
+            f"PromotionPolicies {names} all cover {reference.repository}; "
+            "nothing is copied until only one does: narrow their repositories or namespaces",
+        )
+    return _route_by(candidates[0], reference)
+
+
+def _route_by(policy: PromotionPolicy, reference: Reference) -> Route:
+    for glob in policy.denied_tags:
+        if reference.tag is not None and glob.matches(reference.tag.name):
+            raise NeedsHuman(
+                Reason.TAG_DENIED,
+                f"PromotionPolicy {policy.name} denies the tag {reference.tag} ({glob.pattern}); name another tag",
+            )
+    name = policy.destination.name_of(reference.repository) or ""
+    try:
+        source = policy.source.repository(name)
+    except ValueError as error:
+        raise NeedsHuman(
+            Reason.POLICY_INVALID, f"PromotionPolicy {policy.name} gives no valid source repository: {error}"
+        ) from error
+    return Route(policy, reference.at(source), reference)
+
+
+def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
+    """Turn a PromotionPolicy custom resource (the parsed YAML or JSON) into a value.
+
+    The API server has checked types and enums by the CRD's schema; what is checked here is what a schema cannot say.
+
+    Raises:
+        PolicyError: with the field and what to write instead.
+    """
+    spec = resource["spec"]
+    destination = _endpoint(spec["destination"], "destination")
+    source = _endpoint(spec["source"], "source")
+    if source.registry == destination.registry and source.repository_prefix == destination.repository_prefix:
+        raise PolicyError("source and destination are the same registry and prefix; nothing could be promoted")
+    return PromotionPolicy(
+        name=resource["metadata"]["name"],
+        source=source,
+        destination=destination,
+        namespaces=_namespaces(spec.get("namespaces", {})),
+        repositories=tuple(Glob.parse(pattern) for pattern in spec["repositories"]),
+        denied_tags=tuple(Glob.parse(pattern) for pattern in spec.get("tags", {}).get("deny", [])),
+        overwrite_tags=spec.get("tagConflict", "Refuse") == "Overwrite",
+        source_grace_seconds=parse_duration(spec.get("sourceGrace", "60s")),
+        watch_workloads=spec.get("watch", {}).get("workloads", True),
+        destination_repository=_repository_settings(spec.get("destinationRepository", {})),
+    )
+
+
+def _endpoint(spec: Mapping[str, Any], side: str) -> Endpoint:
+    try:
+        registry = Registry.parse(spec["registry"])
+    except ValueError as error:
+        raise PolicyError(f"spec.{side}.registry: {error}") from error
+    prefix = spec.get("repositoryPrefix", "")
+    if not _PREFIX.match(prefix):
+        raise PolicyError(f"spec.{side}.repositoryPrefix {prefix[:80]!r} must be empty or path parts ending in a slash")
+    role = spec.get("roleArn")
+    if role is not None and not _ROLE_ARN.match(role):
+        raise PolicyError(f"spec.{side}.roleArn {role[:80]!r} is not the ARN of an IAM role")
+    return Endpoint(registry, prefix, role, spec.get("externalId"))
+
+
+def _namespaces(spec: Mapping[str, Any]) -> NamespaceSelector:
+    selector = NamespaceSelector(frozenset(spec.get("names", [])), dict(spec.get("matchLabels", {})))
+    if not selector.names and not selector.match_labels:
+        raise PolicyError("spec.namespaces selects nothing; give names or matchLabels")
+    return selector
+
+
+def _repository_settings(spec: Mapping[str, Any]) -> RepositorySettings:
+    mutability = spec.get("imageTagMutability", "MUTABLE")
+    exclusions = tuple(spec.get("exclusions", []))
+    if mutability.endswith("_WITH_EXCLUSION") != bool(exclusions):
+        raise PolicyError(
+            "spec.destinationRepository.exclusions belongs to the *_WITH_EXCLUSION mutabilities, and they need it"
+        )
+    return RepositorySettings(
+        create=spec.get("create", False),
+        image_tag_mutability=mutability,
+        exclusions=exclusions,
+        scan_on_push=spec.get("scanOnPush", False),
+        kms_key=spec.get("kmsKey"),
+        tags=dict(spec.get("tags", {})),
+    )
+
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration as the custom resources write it: `90s`, `30m`, `1h30m`.
+
+    Raises:
+        PolicyError: the text is not of that form.
+    """
+    match = _DURATION.match(text)
+    if not text or match is None:
+        raise PolicyError(f"duration {text[:40]!r} is not of the form 1h30m, 30m or 90s")
+    hours, minutes, seconds = (int(group or 0) for group in match.groups())
+    return hours * 3600.0 + minutes * 60.0 + seconds
