@@ -1,0 +1,104 @@
+"""A repository in memory: a real implementation of the store ports, for tests and dry runs.
+
+It is as strict as a registry: content must have its digest, a manifest's children and blobs must be there before it, an
+immutable tag does not move. Whatever holds for it holds for the other implementations; tests/oci has the contract.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from transship.errors import NeedsHuman, Reason, RetryLater
+from transship.oci.descriptor import Descriptor
+from transship.oci.digest import Digest
+from transship.oci.manifest import Manifest
+from transship.oci.reference import Tag
+
+
+@dataclass(slots=True)
+class MemoryRepository:
+    """A repository held in dictionaries; implements `Source` and `Destination`.
+
+    Attributes:
+        manifests: by digest.
+        blobs: bytes by digest.
+        tags: digest by tag.
+        immutable_tags: whether a tag that exists refuses another digest.
+        chunk_bytes: how many bytes `open_blob` hands out at a time.
+    """
+
+    manifests: dict[Digest, Manifest] = field(default_factory=dict)
+    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    tags: dict[Tag, Digest] = field(default_factory=dict)
+    immutable_tags: bool = False
+    chunk_bytes: int = 256 * 1024
+
+    def resolve(self, target: Tag | Digest) -> Descriptor | None:
+        """See `Resolver`."""
+        digest = self.tags.get(target) if isinstance(target, Tag) else target
+        manifest = self.manifests.get(digest) if digest is not None else None
+        return manifest.descriptor if manifest is not None else None
+
+    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+        """See `Fetcher`."""
+        return self.manifests.get(digest)
+
+    @contextmanager
+    def open_blob(self, blob: Descriptor) -> Iterator[Iterator[bytes]]:
+        """See `Fetcher`.
+
+        Raises:
+            NeedsHuman: SourceMissing.
+        """
+        content = self.blobs.get(blob.digest)
+        if content is None:
+            raise NeedsHuman(Reason.SOURCE_MISSING, f"blob {blob.digest} is not there; push the image again")
+        yield (content[at : at + self.chunk_bytes] for at in range(0, len(content), self.chunk_bytes))
+
+    def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        return frozenset(digest for digest in digests if digest not in self.manifests)
+
+    def missing_blobs(self, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        return frozenset(blob.digest for blob in blobs if blob.digest not in self.blobs)
+
+    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+        """See `Pusher`.
+
+        Raises:
+            RetryLater: ContentMismatch.
+        """
+        content = b"".join(chunks)
+        if len(content) != blob.size or Digest.of(content, blob.digest.algorithm) != blob.digest:
+            raise RetryLater(Reason.CONTENT_MISMATCH, f"the bytes pushed as blob {blob.digest} are not it")
+        self.blobs[blob.digest] = content
+
+    def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
+        """See `Pusher`.
+
+        Raises:
+            NeedsHuman: RefusedByRegistry when content it points at is not there or `target` is another digest;
+                TagConflict when the tag is immutable and elsewhere.
+        """
+        self._check_complete(manifest)
+        digest = manifest.descriptor.digest
+        if isinstance(target, Tag):
+            self._check_tag(target, digest)
+            self.tags[target] = digest
+        elif target != digest:
+            raise NeedsHuman(Reason.REFUSED_BY_REGISTRY, f"manifest {digest} cannot be put under digest {target}")
+        self.manifests[digest] = manifest
+
+    def _check_complete(self, manifest: Manifest) -> None:
+        gone = self.missing_blobs(manifest.blobs) | self.missing_manifests(each.digest for each in manifest.children)
+        if gone:
+            raise NeedsHuman(
+                Reason.REFUSED_BY_REGISTRY,
+                f"manifest {manifest.descriptor.digest} points at content that is not there: {min(gone)}",
+            )
+
+    def _check_tag(self, tag: Tag, digest: Digest) -> None:
+        current = self.tags.get(tag)
+        if self.immutable_tags and current not in {None, digest}:
+            raise NeedsHuman(Reason.TAG_CONFLICT, f"tag {tag} is immutable and already at {current}, not {digest}")
