@@ -2,8 +2,8 @@
 
 A **reference** names an image in a **repository** of a **registry** by **tag** (a movable pointer), by **digest**
 (`algorithm:hex` of content) or by both. To **resolve** a tag gives a **descriptor**: media type, digest and size. A
-**manifest** is the JSON of one image; an **index** is a manifest that lists manifests. **Blobs** (config and layers) are
-bytes by digest.
+**manifest** is the JSON of one image; an **index** is a manifest that lists manifests. **Blobs** (config and layers)
+are bytes by digest.
 
 Here belongs what is true of images whatever registry serves them: names, digests, manifests, the ports a registry
 has to fill (`store`) and the walk that copies an image (`copy`). Nothing here does I/O of its own, logs, or imports a

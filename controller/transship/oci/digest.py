@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-# image-spec, descriptor.md "Digests"; only registered algorithms are accepted, because an unknown one cannot be checked.
+# image-spec, descriptor.md "Digests"; only registered algorithms are accepted: an unknown one cannot be checked.
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 _HEX = re.compile(r"[a-f0-9]+\Z")
 

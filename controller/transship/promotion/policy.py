@@ -13,6 +13,7 @@ from typing import Any
 
 from transship.errors import NeedsHuman, Reason
 from transship.oci.reference import Reference, Registry, Repository
+from transship.promotion.duration import parse_duration
 
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}\Z")
 _PREFIX = re.compile(r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*\Z")
@@ -224,7 +225,7 @@ def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
         repositories=tuple(Glob.parse(pattern) for pattern in spec["repositories"]),
         denied_tags=tuple(Glob.parse(pattern) for pattern in spec.get("tags", {}).get("deny", [])),
         overwrite_tags=spec.get("tagConflict", "Refuse") == "Overwrite",
-        source_grace_seconds=parse_duration(spec.get("sourceGrace", "60s")),
+        source_grace_seconds=_duration(spec.get("sourceGrace", "60s"), "spec.sourceGrace"),
         watch_workloads=spec.get("watch", {}).get("workloads", True),
         destination_repository=_repository_settings(spec.get("destinationRepository", {})),
     )
@@ -268,17 +269,8 @@ def _repository_settings(spec: Mapping[str, Any]) -> RepositorySettings:
     )
 
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of a duration as the custom resources write it: `90s`, `30m`, `1h30m`.
-
-    Raises:
-        PolicyError: the text is not of that form.
-    """
-    match = _DURATION.match(text)
-    if not text or match is None:
-        raise PolicyError(f"duration {text[:40]!r} is not of the form 1h30m, 30m or 90s")
-    hours, minutes, seconds = (int(group or 0) for group in match.groups())
-    return hours * 3600.0 + minutes * 60.0 + seconds
+def _duration(text: str, field_name: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise PolicyError(f"{field_name}: {error}") from error

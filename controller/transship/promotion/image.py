@@ -1,0 +1,131 @@
+"""One image on its way: resolve, observe, decide, copy, prove."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from transship.errors import NeedsHuman, Reason
+from transship.oci.copy import Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
+from transship.oci.digest import Digest
+from transship.oci.reference import Reference
+from transship.oci.store import Destination, Source
+from transship.promotion.plan import AddTag, Copy, Decision, Observed, Present, Wanted, decide
+from transship.promotion.policy import Namespace, PromotionPolicy, Route, route
+from transship.promotion.ports import Registries
+from transship.promotion.status import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about one image, with everything needed to do it."""
+
+    route: Route
+    decision: Decision
+    source: Source
+    destination: Destination
+    whole: Closure
+    lacking: Missing
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written."""
+        return not isinstance(self.decision, Present)
+
+    @property
+    def replaces(self) -> Digest | None:
+        """What the tag points at until it is moved."""
+        return None if isinstance(self.decision, Present) else self.decision.replaces
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How an image ended well; `report` is there when something was written."""
+
+    outcome: Outcome
+    message: str
+    report: CopyReport | None = None
+
+
+def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Namespace) -> Route:
+    """Parse an image string and find its way.
+
+    Raises:
+        NeedsHuman: InvalidImage, NotCovered, PolicyAmbiguous, TagDenied or PolicyInvalid.
+    """
+    try:
+        reference = Reference.parse(image)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; write registry/repository:tag") from error
+    return route(policies, namespace, reference)
+
+
+def make_plan(way: Route, pinned: Digest | None, first_seen: datetime, registries: Registries, now: datetime) -> Plan:
+    """Look at both registries and decide.
+
+    Args:
+        way: source and destination.
+        pinned: the digest this promotion resolved the tag to earlier; None to resolve it now.
+        first_seen: since when this image is being looked for.
+        registries: access to both sides.
+        now: the time of the decision.
+
+    Raises:
+        NeedsHuman, RetryLater: of the registries, or of the edge table.
+    """
+    source = registries.source(way.policy, way.source.repository)
+    destination = registries.destination(way.policy, way.destination.repository)
+    target = pinned or way.source.target
+    found = source.resolve(target)
+    digest = found.digest if found else (target if isinstance(target, Digest) else None)
+    wanted = Wanted(way, digest, found, first_seen)
+    tag = way.destination.tag
+    tagged = destination.resolve(tag) if tag is not None else None
+    looked_for = digest or (tagged.digest if tagged else None)
+    if looked_for is None:
+        return _hopeless(wanted, Observed(tagged, None, is_complete=False), now)
+    root = tagged if tagged and tagged.digest == looked_for else destination.resolve(looked_for)
+    # When the source has lost the image, the destination's own manifests say what belongs to it.
+    whole = closure(source, looked_for) if found else _closure_at(destination, looked_for) if root else None
+    if whole is None:
+        return _hopeless(wanted, Observed(tagged, root, is_complete=False), now)
+    lacking = missing(destination, whole)
+    decision = decide(wanted, Observed(tagged, root, is_complete=root is not None and not lacking), now)
+    return Plan(way, decision, source, destination, whole, lacking)
+
+
+def _hopeless(wanted: Wanted, observed: Observed, now: datetime) -> Plan:
+    decide(wanted, observed, now)
+    raise AssertionError("an image that is nowhere whole cannot be planned")
+
+
+def _closure_at(destination: Destination, digest: Digest) -> Closure | None:
+    try:
+        return closure(destination, digest)
+    except NeedsHuman as error:
+        if error.reason is Reason.SOURCE_MISSING:  # a child is gone at the destination, too
+            return None
+        raise
+
+
+def carry_out(
+    plan: Plan, registries: Registries, tell: Callable[[CopyProgress], None], is_cancelled: Callable[[], bool]
+) -> Done:
+    """Do what the plan says and read the destination again.
+
+    Raises:
+        NeedsHuman, RetryLater: of the registries; NotProven when the destination does not show what was written.
+    """
+    if isinstance(plan.decision, Present):
+        return Done(Outcome.ALREADY_PRESENT, plan.decision.note or "already present")
+    tag = plan.route.destination.tag
+    registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
+    report = copy(plan.source, plan.destination, plan.whole, plan.lacking, tag, progress=tell, cancelled=is_cancelled)
+    prove(plan.destination, plan.whole, tag)
+    return _done(plan.decision, report)
+
+
+def _done(decision: Copy | AddTag, report: CopyReport) -> Done:
+    moved = f", tag moved from {decision.replaces}" if decision.replaces else ""
+    if isinstance(decision, AddTag):
+        return Done(Outcome.TAG_ADDED, f"content was there, tag added{moved}", report)
+    return Done(Outcome.COPIED, f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there{moved}", report)

@@ -1,0 +1,130 @@
+"""The promoter: takes one request from wanted to proven.
+
+    route -> resolve -> observe -> decide (plan) -> copy -> prove -> status
+
+Everything it learns comes through `ports.Registries`, everything it says goes into a status. It is idempotent: what it
+finds at the destination decides what it does, never what an earlier status says. Only the digest that a tag was
+resolved to is taken from the status, so that the retries of one promotion mean one content (threat T12).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+from transship.promotion import conditions
+from transship.promotion.claims import Claims
+from transship.promotion.image import carry_out, find_route, make_plan
+from transship.promotion.policy import Namespace, PromotionPolicy
+from transship.promotion.ports import Registries
+from transship.promotion.report import Clock, Job, Publish, Report, Result
+from transship.promotion.request import PromotionRequest
+from transship.promotion.status import Phase, RequestStatus
+
+Step: TypeAlias = Callable[[Job], None]
+RunAll: TypeAlias = Callable[[Step, Sequence[Job]], None]
+"""Runs a step, which never raises, for every image; maybe for several at the same time."""
+
+
+def one_by_one(step: Step, jobs: Sequence[Job]) -> None:
+    """Run a step for one image after the other."""
+    for job in jobs:
+        step(job)
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why a request is looked at.
+
+    Attributes:
+        policies: all valid PromotionPolicies.
+        namespace: the request's namespace with its labels.
+        asked_at: a workload or hook asked for these images at this time; a verdict from before does not count.
+        is_cancelled: the request is gone or changed; stop.
+    """
+
+    policies: Sequence[PromotionPolicy]
+    namespace: Namespace
+    asked_at: datetime | None = None
+    is_cancelled: Callable[[], bool] = lambda: False
+
+
+class Promoter:
+    """Promotes requests. Thread-safe: many requests may be reconciled at once, the same one only once at a time."""
+
+    def __init__(self, registries: Registries, clock: Clock, run_all: RunAll = one_by_one) -> None:
+        self._registries = registries
+        self._clock = clock
+        self._run_all = run_all
+        self._claims = Claims()
+
+    def reconcile(self, request: PromotionRequest, occasion: Occasion, publish: Publish) -> Result | None:
+        """Take a request as far as it goes now; None when there is nothing to do or to say.
+
+        Never raises for what an image or a registry does: that ends in the status.
+        """
+        if request.is_suspended:
+            return self._suspend(request)
+        is_fresh = _is_fresh(request, occasion)
+        if not is_fresh and request.status.phase is Phase.PROMOTED:
+            return None
+        report = Report(request, self._clock, publish, is_fresh=is_fresh)
+        self._run_all(partial(self._guard, report, partial(self._plan, report, occasion)), report.jobs)
+        report.publish_plan()
+        self._run_all(partial(self._guard, report, partial(self._carry_out, report, occasion)), report.jobs)
+        return report.finish()
+
+    def _suspend(self, request: PromotionRequest) -> Result | None:
+        before = request.status
+        if before.phase is Phase.SUSPENDED and before.observed_generation == request.generation:
+            return None
+        kept = conditions.apply(conditions.SUSPENDED, before, request.generation, self._clock())
+        return Result(
+            replace(
+                before,
+                phase=Phase.SUSPENDED,
+                observed_generation=request.generation,
+                conditions=kept,
+                started_at=None,
+                finished_at=None,
+            )
+        )
+
+    @staticmethod
+    def _guard(report: Report, step: Step, job: Job) -> None:
+        """Run one step of one image; whatever it raises becomes that image's status and nobody else's."""
+        if job.is_over:
+            return
+        try:
+            step(job)
+        except Exception as error:  # noqa: BLE001 - our own mistake must not take the other images with it
+            report.failed(job, error)
+
+    def _plan(self, report: Report, occasion: Occasion, job: Job) -> None:
+        way = find_route(job.container.image, occasion.policies, occasion.namespace)
+        job.status = replace(job.status, source=str(way.source), destination=str(way.destination))
+        now = self._clock()
+        report.planned(job, make_plan(way, job.pinned, job.status.started_at or now, self._registries, now))
+
+    def _carry_out(self, report: Report, occasion: Occasion, job: Job) -> None:
+        plan = job.plan
+        if plan is None:
+            raise AssertionError("an image that was not planned has ended already")
+        if not plan.writes:
+            report.done(job, carry_out(plan, self._registries, lambda _: None, occasion.is_cancelled))
+            return
+        digest = plan.decision.descriptor.digest
+        with self._claims.hold(plan.route.destination, digest, report.request.key):
+            report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
+
+
+def _is_fresh(request: PromotionRequest, occasion: Occasion) -> bool:
+    """Whether this is a new promotion, and not another look at one that was begun."""
+    status: RequestStatus = request.status
+    if status.observed_generation != request.generation or status.started_at is None:
+        return True
+    if occasion.asked_at is None or status.finished_at is None:
+        return False
+    asked_at: datetime = occasion.asked_at
+    return status.checked_at is None or status.checked_at < asked_at

@@ -1,0 +1,180 @@
+"""The report of one reconcile: what happens to the images of a request becomes its status."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+
+from transship.errors import NeedsHuman, Reason, RetryLater
+from transship.oci.copy import CopyProgress
+from transship.oci.digest import Digest
+from transship.promotion import conditions
+from transship.promotion.image import Done, Plan
+from transship.promotion.request import PromotionRequest
+from transship.promotion.status import ImageStatus, Outcome, Phase, RequestStatus
+from transship.promotion.workload import ContainerImage
+
+Publish = Callable[[RequestStatus], None]
+"""Writes an intermediate status; called from any thread, one call at a time."""
+Clock = Callable[[], datetime]
+
+PUBLISH_EVERY = timedelta(seconds=3)
+"""A status that only tells of progress is written no oftener than this (design §4)."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One image of the request while it is being reconciled, and what is known of it so far."""
+
+    container: ContainerImage
+    status: ImageStatus
+    plan: Plan | None = None
+    not_before: float = 0.0
+    unexpected: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Something happened that ends this image for this reconcile."""
+        return bool(self.status.reason)
+
+    @property
+    def pinned(self) -> Digest | None:
+        """The digest this promotion resolved the tag to, if it did before."""
+        return Digest.parse(self.status.digest) if self.status.digest else None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of looking at a request.
+
+    Attributes:
+        status: to be written.
+        not_before: seconds the other side asked to be left alone.
+        unexpected: exceptions that are this project's own mistakes, for the log.
+    """
+
+    status: RequestStatus
+    not_before: float = 0.0
+    unexpected: tuple[Exception, ...] = ()
+
+
+class Report:
+    """Collects what happens to the images of one request. Thread-safe as far as `tell` goes."""
+
+    def __init__(self, request: PromotionRequest, clock: Clock, publish: Publish, *, is_fresh: bool) -> None:
+        self.request = request
+        self._clock = clock
+        self._publish = publish
+        self._started_at = clock() if is_fresh or request.status.started_at is None else request.status.started_at
+        self._published_at = clock()
+        self._lock = Lock()
+        before = {} if is_fresh else {each.name: each for each in request.status.images}
+        self.jobs: Sequence[Job] = [Job(each, self._start(each, before.get(each.name))) for each in request.containers]
+
+    def _start(self, container: ContainerImage, before: ImageStatus | None) -> ImageStatus:
+        if before is None:
+            return ImageStatus(container.name, destination=container.image, attempts=1, started_at=self._clock())
+        # A promotion that ended resolves its tag anew when it is looked at again; one that is being retried does not.
+        pinned = before.digest if self.request.status.finished_at is None else ""
+        return ImageStatus(
+            container.name,
+            source=before.source,
+            destination=container.image,
+            digest=pinned,
+            attempts=before.attempts + 1,
+            started_at=before.started_at,
+        )
+
+    def planned(self, job: Job, plan: Plan) -> None:
+        """It is known what to do about an image."""
+        job.plan = plan
+        job.status = replace(
+            job.status,
+            digest=str(plan.decision.descriptor.digest),
+            media_type=plan.decision.descriptor.media_type,
+            bytes_total=plan.whole.total_bytes,
+            previous_digest=str(plan.replaces or ""),
+        )
+
+    def tell(self, job: Job, state: CopyProgress) -> None:
+        """Bytes have moved."""
+        job.status = replace(job.status, bytes_copied=state.bytes_copied, bytes_skipped=state.bytes_skipped)
+        if self._clock() - self._published_at >= PUBLISH_EVERY and self._lock.acquire(blocking=False):
+            try:
+                self._publish_now()
+            finally:
+                self._lock.release()
+
+    def done(self, job: Job, done: Done) -> None:
+        """The destination was seen to hold an image."""
+        now = self._clock()
+        job.status = replace(
+            job.status,
+            outcome=done.outcome,
+            reason=Reason.PROMOTED,
+            message=conditions.shorten(done.message),
+            bytes_copied=done.report.bytes_copied if done.report else None,
+            bytes_skipped=done.report.bytes_skipped if done.report else None,
+            finished_at=now,
+            verified_at=now,
+        )
+
+    def failed(self, job: Job, error: Exception) -> None:
+        """An image did not make it this time, or at all."""
+        match error:
+            case RetryLater():
+                job.not_before = error.after or 0.0
+                job.status = replace(job.status, reason=error.reason, message=conditions.shorten(str(error)))
+            case NeedsHuman():
+                job.status = replace(
+                    job.status,
+                    outcome=Outcome.REFUSED if job.plan is None else Outcome.FAILED,
+                    reason=error.reason,
+                    message=conditions.shorten(str(error)),
+                    finished_at=self._clock(),
+                )
+            case _:
+                job.unexpected = error
+                text = f"unexpected {type(error).__name__}; the controller's log has the details"
+                job.status = replace(job.status, reason=Reason.INTERNAL_ERROR, message=text)
+
+    def publish_plan(self) -> None:
+        """Write the digests down before anything is copied (design §2); nothing is written when nothing will be."""
+        if any(job.plan is not None and job.plan.writes for job in self.jobs):
+            with self._lock:
+                self._publish_now()
+
+    def finish(self) -> Result:
+        """The status of the whole request."""
+        now = self._clock()
+        images = tuple(job.status for job in self.jobs)
+        overdue = now - self._started_at > timedelta(seconds=self.request.timeout_seconds)
+        verdict = conditions.judge(images, is_working=False, is_overdue=overdue)
+        is_final = verdict.phase in {Phase.PROMOTED, Phase.STALLED}
+        status = replace(self._status(verdict, images, now), checked_at=now, finished_at=now if is_final else None)
+        unexpected = tuple(job.unexpected for job in self.jobs if job.unexpected is not None)
+        return Result(status, max(job.not_before for job in self.jobs), unexpected)
+
+    def _publish_now(self) -> None:
+        images = tuple(job.status for job in self.jobs)
+        verdict = conditions.judge(images, is_working=True, is_overdue=False)
+        self._publish(self._status(verdict, images, self._clock()))
+        self._published_at = self._clock()
+
+    def _status(self, verdict: conditions.Verdict, images: tuple[ImageStatus, ...], now: datetime) -> RequestStatus:
+        return RequestStatus(
+            phase=verdict.phase,
+            observed_generation=self.request.generation,
+            conditions=conditions.apply(verdict, self.request.status, self.request.generation, now),
+            summary=conditions.summary(images),
+            progress=conditions.progress(images),
+            policy=_policies(self.jobs),
+            bytes=sum(each.bytes_copied or 0 for each in images),
+            started_at=self._started_at,
+            checked_at=self.request.status.checked_at,
+            images=images,
+        )
+
+
+def _policies(jobs: Iterable[Job]) -> str:
+    return ",".join(sorted({job.plan.route.policy.name for job in jobs if job.plan is not None}))
