@@ -6,7 +6,7 @@ its source is computed from the policy alone (design §4).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,8 @@ from transship.promotion.duration import parse_duration
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}\Z")
 _PREFIX = re.compile(r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*\Z")
 _GLOB_CHARACTERS = re.compile(r"[A-Za-z0-9._/*?-]{1,255}\Z")
-MUTABILITIES = ("MUTABLE", "IMMUTABLE", "MUTABLE_WITH_EXCLUSION", "IMMUTABLE_WITH_EXCLUSION")
+_STARS = frozenset({"*", "**"})
+_WILD = _STARS | {"?"}
 
 
 class PolicyError(ValueError):
@@ -52,6 +53,49 @@ class Glob:
     def matches(self, text: str) -> bool:
         """Whether the whole text fits the pattern."""
         return self._compiled.fullmatch(text) is not None
+
+    def overlaps(self, other: "Glob") -> bool:
+        """Whether some text matches both patterns."""
+        return _meet(_tokens(self.pattern), _tokens(other.pattern))
+
+
+def _tokens(pattern: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\*\*|.", pattern))
+
+
+def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Whether two token lists can produce the same text: a walk over pairs of positions, each seen once."""
+    seen, waiting = {(0, 0)}, [(0, 0)]
+    while waiting:
+        i, j = waiting.pop()
+        if i == len(left) and j == len(right):
+            return True
+        for step in _steps(left, i, right, j):
+            if step not in seen:
+                seen.add(step)
+                waiting.append(step)
+    return False
+
+
+def _steps(left: tuple[str, ...], i: int, right: tuple[str, ...], j: int) -> Iterator[tuple[int, int]]:
+    a = left[i] if i < len(left) else ""
+    b = right[j] if j < len(right) else ""
+    if a in _STARS:
+        yield i + 1, j
+    if b in _STARS:
+        yield i, j + 1
+    if a and b and _share_a_character(a, b):
+        yield (i if a in _STARS else i + 1), (j if b in _STARS else j + 1)
+
+
+def _share_a_character(a: str, b: str) -> bool:
+    if a in _WILD and b in _WILD:
+        return True
+    if a in _WILD:
+        return b != "/" or a == "**"
+    if b in _WILD:
+        return a != "/" or b == "**"
+    return a == b
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +188,20 @@ class PromotionPolicy:
             return False
         return any(glob.matches(name) for glob in self.repositories)
 
+    def overlaps(self, other: "PromotionPolicy", namespaces: Iterable[Namespace]) -> str | None:
+        """A repository pattern by which both policies cover the same image in one of the namespaces, or None."""
+        if self.destination.registry != other.destination.registry:
+            return None
+        if not any(self.namespaces.selects(each) and other.namespaces.selects(each) for each in namespaces):
+            return None
+        mine, theirs = self.destination_globs, other.destination_globs
+        return next((each.pattern for each in mine if any(each.overlaps(glob) for glob in theirs)), None)
+
     @cached_property
-    def pair(self) -> str:
-        """Source and destination registry, for messages."""
-        return f"{self.source.registry} -> {self.destination.registry}"
+    def destination_globs(self) -> tuple[Glob, ...]:
+        """The repositories with the destination's prefix before them."""
+        prefix = self.destination.repository_prefix
+        return tuple(Glob.parse(prefix + glob.pattern) for glob in self.repositories)
 
 
 @dataclass(frozen=True, slots=True)

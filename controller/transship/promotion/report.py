@@ -28,6 +28,7 @@ class Job:
 
     container: ContainerImage
     status: ImageStatus
+    before: ImageStatus | None = None
     plan: Plan | None = None
     not_before: float = 0.0
     unexpected: Exception | None = None
@@ -69,21 +70,17 @@ class Report:
         self._published_at = clock()
         self._lock = Lock()
         before = {} if is_fresh else {each.name: each for each in request.status.images}
-        self.jobs: Sequence[Job] = [Job(each, self._start(each, before.get(each.name))) for each in request.containers]
+        self.jobs: Sequence[Job] = [self._start(each, before.get(each.name)) for each in request.containers]
 
-    def _start(self, container: ContainerImage, before: ImageStatus | None) -> ImageStatus:
+    def _start(self, container: ContainerImage, before: ImageStatus | None) -> Job:
+        fresh = ImageStatus(container.name, destination=container.image, attempts=1, started_at=self._clock())
         if before is None:
-            return ImageStatus(container.name, destination=container.image, attempts=1, started_at=self._clock())
-        # A promotion that ended resolves its tag anew when it is looked at again; one that is being retried does not.
-        pinned = before.digest if self.request.status.finished_at is None else ""
-        return ImageStatus(
-            container.name,
-            source=before.source,
-            destination=container.image,
-            digest=pinned,
-            attempts=before.attempts + 1,
-            started_at=before.started_at,
-        )
+            return Job(container, fresh)
+        again = replace(fresh, source=before.source, attempts=before.attempts + 1, started_at=before.started_at)
+        if self.request.status.finished_at is not None:
+            # A promotion that ended resolves its tag anew when it is looked at again.
+            return Job(container, again)
+        return Job(container, replace(again, digest=before.digest), before)
 
     def planned(self, job: Job, plan: Plan) -> None:
         """It is known what to do about an image."""
@@ -108,6 +105,11 @@ class Report:
     def done(self, job: Job, done: Done) -> None:
         """The destination was seen to hold an image."""
         now = self._clock()
+        before = job.before
+        if done.report is None and before is not None and before.is_proven and before.digest == job.status.digest:
+            # It was written by an earlier attempt of this promotion: that is what happened to it, seen once more.
+            job.status = replace(before, attempts=job.status.attempts, verified_at=now)
+            return
         job.status = replace(
             job.status,
             outcome=done.outcome,

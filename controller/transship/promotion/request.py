@@ -21,7 +21,6 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 OWNER_KIND_LABEL = "transship.dev/owner-kind"
 OWNER_LABEL = "transship.dev/owner"
 DEFAULT_TIMEOUT_SECONDS = 1800.0
-TIMEOUT_ANNOTATION = "transship.dev/timeout"
 _MAX_NAME = 253
 _MAX_LABEL = 63
 
@@ -47,6 +46,7 @@ class PromotionRequest:
         containers: destination images as written; not parsed, because a bad one must end as a reason on the request.
         timeout_seconds: how long retrying may go on before the request stalls.
         owner: the workload or hook it was made for; None when somebody wrote it by hand.
+        owner_uid: identity of the object that first asked for it; empty when unknown.
         is_ours: made by this operator, which may therefore delete it.
     """
 
@@ -58,6 +58,7 @@ class PromotionRequest:
     timeout_seconds: float
     is_suspended: bool
     owner: WorkloadKey | None
+    owner_uid: str
     is_ours: bool
     status: RequestStatus
 
@@ -75,6 +76,7 @@ def parse_request(resource: Mapping[str, Any]) -> PromotionRequest:
         timeout_seconds=_timeout(spec.get("timeout")),
         is_suspended=spec.get("suspend", False),
         owner=WorkloadKey(trigger["kind"], metadata["namespace"], trigger["name"]) if trigger else None,
+        owner_uid=trigger.get("uid", "") if trigger else "",
         is_ours=metadata.get("labels", {}).get(MANAGED_BY_LABEL) == "transship",
         status=parse_status(resource.get("status") or {}),
     )
@@ -95,7 +97,7 @@ def request_name(owner: WorkloadKey, images: Iterable[ContainerImage]) -> str:
     return f"{owner.name[: _MAX_NAME - len(short) - 1].rstrip('.-')}-{short}"
 
 
-def request_for(workload: Workload, images: Iterable[ContainerImage], timeout: str | None = None) -> dict[str, Any]:
+def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[str, Any]:
     """The PromotionRequest to create for a workload or hook and those of its images that are to be promoted.
 
     A workload owns its requests, so they go with it. A request made for a hook has no owner: Argo CD deletes hooks,
@@ -122,7 +124,6 @@ def request_for(workload: Workload, images: Iterable[ContainerImage], timeout: s
     spec: dict[str, Any] = {
         "containers": [{"name": each.name, "image": each.image} for each in chosen],
         "trigger": trigger,
-        **({"timeout": timeout} if timeout else {}),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
