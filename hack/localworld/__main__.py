@@ -1,0 +1,7 @@
+"""`python -m localworld`: what the Makefile's targets call."""
+
+import sys
+
+from localworld.commandline import main
+
+sys.exit(main())
