@@ -35,7 +35,8 @@ class Glob:
     """
 
     pattern: str
-    _compiled: re.Pattern[str] = field(compare=False, repr=False)
+    _tokens: tuple[str, ...] = field(compare=False, repr=False)
+    _places: Mapping[str, int] = field(compare=False, repr=False)
 
     @classmethod
     def parse(cls, pattern: str) -> "Glob":
@@ -45,22 +46,49 @@ class Glob:
             PolicyError: it holds a character that no repository name or tag can have.
         """
         if not isinstance(pattern, str) or not _GLOB_CHARACTERS.match(pattern):
-            raise PolicyError(f"pattern {str(pattern)[:80]!r} may hold letters, digits and . _ / - * ? only")
-        parts = re.split(r"(\*\*|\*|\?)", pattern)
-        wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-        return cls(pattern, re.compile("".join(wild.get(part, re.escape(part)) for part in parts)))
+            raise PolicyError(
+                f"pattern {str(pattern)[:80]!r} may hold letters, digits and . _ / - * ? only, 1 to 255 of them"
+            )
+        return cls._of(pattern)
+
+    @classmethod
+    def _of(cls, pattern: str) -> "Glob":
+        tokens = _tokens(pattern)
+        places: dict[str, int] = {}
+        for place, token in enumerate(tokens):
+            places[token] = places.get(token, 0) | 1 << place
+        return cls(pattern, tokens, places)
+
+    def under(self, prefix: str) -> "Glob":
+        """The same pattern behind a fixed prefix."""
+        return self._of(prefix + self.pattern)
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text fits the pattern."""
-        return self._compiled.fullmatch(text) is not None
+        """Whether the whole text fits the pattern.
+
+        All ways to match are followed at once, a bit for each place in the pattern that was reached. A regular
+        expression would try them one after the other, and many stars could keep it busy for ever.
+        """
+        one, part, deep = (self._places.get(token, 0) for token in ("?", "*", "**"))
+        reached = _past(part | deep, 1)
+        for character in text:
+            fixed = 0 if character in _WILD else self._places.get(character, 0)
+            single, run = (fixed, deep) if character == "/" else (fixed | one, part | deep)
+            reached = _past(part | deep, (reached & single) << 1 | reached & run)
+        return bool(reached >> len(self._tokens))
 
     def overlaps(self, other: "Glob") -> bool:
         """Whether some text matches both patterns."""
-        return _meet(_tokens(self.pattern), _tokens(other.pattern))
+        return _meet(self._tokens, other._tokens)
+
+
+def _past(stars: int, reached: int) -> int:
+    # A star may stand for nothing; one step is enough because no star follows another.
+    return reached | (reached & stars) << 1
 
 
 def _tokens(pattern: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\*\*|.", pattern))
+    return tuple("**" if len(token) > 1 else token for token in re.findall(r"\*+|.", pattern))
 
 
 def _meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
@@ -201,7 +229,7 @@ class PromotionPolicy:
     def destination_globs(self) -> tuple[Glob, ...]:
         """The repositories with the destination's prefix before them."""
         prefix = self.destination.repository_prefix
-        return tuple(Glob.parse(prefix + glob.pattern) for glob in self.repositories)
+        return tuple(glob.under(prefix) for glob in self.repositories)
 
 
 @dataclass(frozen=True, slots=True)
