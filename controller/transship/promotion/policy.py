@@ -15,7 +15,7 @@ from transship.errors import NeedsHuman, Reason
 from transship.oci.reference import Reference, Registry, Repository
 from transship.promotion.duration import parse_duration
 
-_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}\Z")
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}\Z")
 _PREFIX = re.compile(r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*\Z")
 _GLOB_CHARACTERS = re.compile(r"[A-Za-z0-9._/*?-]{1,255}\Z")
 _STARS = frozenset({"*", "**"})
@@ -298,14 +298,17 @@ def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
     destination = _endpoint(spec["destination"], "destination")
     source = _endpoint(spec["source"], "source")
     if source.registry == destination.registry and source.repository_prefix == destination.repository_prefix:
-        raise PolicyError("source and destination are the same registry and prefix; nothing could be promoted")
+        raise PolicyError(
+            "spec.source and spec.destination are the same place, so nothing could be promoted; "
+            "give one of them another registry or repositoryPrefix"
+        )
     return PromotionPolicy(
         name=resource["metadata"]["name"],
         source=source,
         destination=destination,
         namespaces=_namespaces(spec.get("namespaces", {})),
-        repositories=tuple(Glob.parse(pattern) for pattern in spec["repositories"]),
-        denied_tags=tuple(Glob.parse(pattern) for pattern in spec.get("tags", {}).get("deny", [])),
+        repositories=_globs(spec["repositories"], "spec.repositories"),
+        denied_tags=_globs(spec.get("tags", {}).get("deny", []), "spec.tags.deny"),
         overwrite_tags=spec.get("tagConflict", "Refuse") == "Overwrite",
         source_grace_seconds=_duration(spec.get("sourceGrace", "60s"), "spec.sourceGrace"),
         watch_workloads=spec.get("watch", {}).get("workloads", True),
@@ -323,8 +326,15 @@ def _endpoint(spec: Mapping[str, Any], side: str) -> Endpoint:
         raise PolicyError(f"spec.{side}.repositoryPrefix {prefix[:80]!r} must be empty or path parts ending in a slash")
     role = spec.get("roleArn")
     if role is not None and not _ROLE_ARN.match(role):
-        raise PolicyError(f"spec.{side}.roleArn {role[:80]!r} is not the ARN of an IAM role")
+        raise PolicyError(f"spec.{side}.roleArn {role[:80]!r} must be like arn:aws:iam::111111111111:role/name")
     return Endpoint(registry, prefix, role, spec.get("externalId"))
+
+
+def _globs(patterns: Iterable[str], field_name: str) -> tuple[Glob, ...]:
+    try:
+        return tuple(Glob.parse(pattern) for pattern in patterns)
+    except PolicyError as error:
+        raise PolicyError(f"{field_name}: {error}") from error
 
 
 def _namespaces(spec: Mapping[str, Any]) -> NamespaceSelector:
