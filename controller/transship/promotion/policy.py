@@ -35,7 +35,7 @@ class Glob:
     """
 
     pattern: str
-    _tokens: tuple[str, ...] = field(compare=False, repr=False)
+    _length: int = field(compare=False, repr=False)
     _places: Mapping[str, int] = field(compare=False, repr=False)
 
     @classmethod
@@ -57,7 +57,7 @@ class Glob:
         places: dict[str, int] = {}
         for place, token in enumerate(tokens):
             places[token] = places.get(token, 0) | 1 << place
-        return cls(pattern, tokens, places)
+        return cls(pattern, len(tokens), places)
 
     def under(self, prefix: str) -> "Glob":
         """The same pattern behind a fixed prefix."""
@@ -75,11 +75,11 @@ class Glob:
             fixed = 0 if character in _WILD else self._places.get(character, 0)
             single, run = (fixed, deep) if character == "/" else (fixed | one, part | deep)
             reached = _past(part | deep, (reached & single) << 1 | reached & run)
-        return bool(reached >> len(self._tokens))
+        return bool(reached >> self._length)
 
     def overlaps(self, other: "Glob") -> bool:
         """Whether some text matches both patterns."""
-        return _meet(self._tokens, other._tokens)
+        return _meet(_tokens(self.pattern), _tokens(other.pattern))
 
 
 def _past(stars: int, reached: int) -> int:
