@@ -6,6 +6,7 @@ from datetime import datetime
 
 from transship.errors import NeedsHuman, Reason
 from transship.oci.copy import Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
+from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
 from transship.oci.store import Destination, Source
@@ -17,10 +18,14 @@ from transship.promotion.status import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done about one image, with everything needed to do it."""
+    """What is to be done about one image, with everything needed to do it.
+
+    `seen` is what the destination reference led to when this was decided.
+    """
 
     route: Route
     decision: Decision
+    seen: Descriptor | None
     source: Source
     destination: Destination
     whole: Closure
@@ -35,6 +40,15 @@ class Plan:
     def replaces(self) -> Digest | None:
         """What the tag points at until it is moved."""
         return None if isinstance(self.decision, Present) else self.decision.replaces
+
+    def is_outdated(self) -> bool:
+        """Whether somebody has moved or made the destination reference since.
+
+        Raises:
+            NeedsHuman, RetryLater: of the destination.
+        """
+        target = self.route.destination.tag or self.decision.descriptor.digest
+        return self.destination.resolve(target) != self.seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,7 @@ def make_plan(way: Route, pinned: Digest | None, first_seen: datetime, registrie
         return _hopeless(wanted, Observed(tagged, root, is_complete=False), now)
     lacking = missing(destination, whole)
     decision = decide(wanted, Observed(tagged, root, is_complete=root is not None and not lacking), now)
-    return Plan(way, decision, source, destination, whole, lacking)
+    return Plan(way, decision, tagged if tag is not None else root, source, destination, whole, lacking)
 
 
 def _hopeless(wanted: Wanted, observed: Observed, now: datetime) -> Plan:

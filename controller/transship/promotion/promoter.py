@@ -15,14 +15,14 @@ from typing import TypeAlias
 
 from transship.promotion import conditions
 from transship.promotion.claims import Claims
-from transship.promotion.image import carry_out, find_route, make_plan
+from transship.promotion.image import Plan, carry_out, find_route, make_plan
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
 from transship.promotion.report import Clock, Job, Publish, Report, Result
 from transship.promotion.request import PromotionRequest
 from transship.promotion.status import Phase, RequestStatus
 
-Step: TypeAlias = Callable[[Job], None]
+Step: TypeAlias = Callable[[Job], object]
 RunAll: TypeAlias = Callable[[Step, Sequence[Job]], None]
 """Runs a step, which never raises, for every image; maybe for several at the same time."""
 
@@ -101,11 +101,13 @@ class Promoter:
         except Exception as error:  # noqa: BLE001 - our own mistake must not take the other images with it
             report.failed(job, error)
 
-    def _plan(self, report: Report, occasion: Occasion, job: Job) -> None:
+    def _plan(self, report: Report, occasion: Occasion, job: Job) -> Plan:
         way = find_route(job.container.image, occasion.policies, occasion.namespace)
         job.status = replace(job.status, source=str(way.source), destination=str(way.destination))
         now = self._clock()
-        report.planned(job, make_plan(way, job.pinned, job.status.started_at or now, self._registries, now))
+        plan = make_plan(way, job.pinned, job.status.started_at or now, self._registries, now)
+        report.planned(job, plan)
+        return plan
 
     def _carry_out(self, report: Report, occasion: Occasion, job: Job) -> None:
         plan = job.plan
@@ -116,6 +118,9 @@ class Promoter:
             return
         digest = plan.decision.descriptor.digest
         with self._claims.hold(plan.route.destination, digest, report.request.key):
+            if plan.is_outdated():
+                # Whoever held the claim before has written since this was planned: the edge table decides again.
+                plan = self._plan(report, occasion, job)
             report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
 
 
