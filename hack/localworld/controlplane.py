@@ -28,6 +28,7 @@ CONTROLLERS = (
     "replicaset-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
+    "clusterrole-aggregation-controller",  # without it the roles view, edit and admin are empty
 )
 
 

@@ -1,0 +1,163 @@
+"""Fixtures that several test folders share: the pinned tools, the control plane, the registries.
+
+A test that asks for one of them is marked by itself (`cluster`, `twin`, `needs_tools`), so that
+`pytest -m "not needs_tools"` is always everything that runs on a machine where nothing has been built. What is missing
+is built before the first test, outside of any test's time limit. Nothing here skips: a tool that cannot be built, or a
+process that does not start, fails the tests that need it, with a sentence.
+"""
+
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from localworld import cluster, registries
+from localworld import tools as pinned
+from localworld.cluster import Cluster
+from localworld.errors import WorldError
+from localworld.registries import Registries
+from localworld.testrun import NEEDS_TOOLS
+from localworld.world import World
+
+CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl"}
+TWIN_FIXTURES = {"twin", "world"}
+TOOLS_OF_FIXTURES = {
+    "kustomize": ("kustomize",),
+    "crane_binary": ("crane",),
+    "distribution_binary": ("distribution",),
+    "tools": tuple(pinned.TOOLS),
+}
+FAILURE = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{NEEDS_TOOLS}: asks for a fixture made of the pinned Go tools (set by itself)")
+    # The default action of SIGTERM would leave processes and directories of the session's fixtures behind.
+    signal.signal(signal.SIGTERM, _end_session)
+
+
+def _end_session(number: int, _frame: FrameType | None) -> None:
+    pytest.exit("terminated", returncode=128 + number)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m decides
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        if asked & CLUSTER_FIXTURES:
+            item.add_marker(pytest.mark.cluster)
+        if asked & TWIN_FIXTURES:
+            item.add_marker(pytest.mark.twin)
+        if asked & (CLUSTER_FIXTURES | TWIN_FIXTURES | TOOLS_OF_FIXTURES.keys()):
+            item.add_marker(getattr(pytest.mark, NEEDS_TOOLS))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the chosen tests need; a failure is kept, and fails the tests that need the tools."""
+    if session.config.option.collectonly:
+        return
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    try:
+        names = _tools_of(asked)
+        if pinned.missing(names):
+            with capture.global_and_fixture_disabled():
+                pinned.ensure(names)
+    except WorldError as error:
+        session.config.stash[FAILURE] = str(error)
+
+
+def _tools_of(fixtures: set[str]) -> set[str]:
+    names = {name for fixture, needed in TOOLS_OF_FIXTURES.items() if fixture in fixtures for name in needed}
+    if fixtures & CLUSTER_FIXTURES:
+        names.update(cluster.choose().needs)
+    if fixtures & TWIN_FIXTURES:
+        names.update(registries.NEEDS)
+    return names
+
+
+@pytest.fixture(scope="session")
+def built(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Give the directory of a built tool by its name."""
+
+    def directory(name: str) -> Path:
+        if not pinned.TOOLS[name].is_built():
+            pytest.fail(request.config.stash.get(FAILURE, f"{name} is not built: run `make tools`."), pytrace=False)
+        return pinned.TOOLS[name].directory
+
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tools(built: Callable[[str], Path]) -> dict[str, Path]:
+    """The directories of all pinned tools, by the names of hack/tools."""
+    return {name: built(name) for name in pinned.TOOLS}
+
+
+@pytest.fixture(scope="session")
+def kustomize(built: Callable[[str], Path]) -> Path:
+    """The kustomize binary."""
+    return built("kustomize") / "kustomize"
+
+
+@pytest.fixture(scope="session")
+def crane_binary(built: Callable[[str], Path]) -> Path:
+    """The crane binary: a stock client of registries."""
+    return built("crane") / "crane"
+
+
+@pytest.fixture(scope="session")
+def distribution_binary(built: Callable[[str], Path]) -> Path:
+    """The registry binary of CNCF distribution v3."""
+    return built("distribution") / "registry"
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[Cluster]:
+    """The session's API server, shared by all tests: work in a `namespace`, name cluster-scoped things uniquely.
+
+    `.admin` (JSON by path), `.kubectl(*arguments, stdin=...)`, `.kubeconfig`, `.issue_kubeconfig(name, user, groups)`.
+    """
+    with ExitStack() as stack:
+        try:
+            chosen = stack.enter_context(cluster.choose())
+        except WorldError as error:
+            pytest.fail(f"No control plane: {error}", pytrace=False)
+        yield chosen
+
+
+@pytest.fixture(scope="session")
+def kubectl(control_plane: Cluster) -> Path:
+    """A kubectl of the control plane's release."""
+    return control_plane.kubectl_binary
+
+
+@pytest.fixture
+def namespace(control_plane: Cluster) -> Iterator[str]:
+    """A namespace of this test alone; its deletion is asked for at the end and not waited for."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    resource = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    control_plane.admin.create("/api/v1/namespaces", resource)
+    yield name
+    control_plane.admin.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def twin() -> Iterator[Registries]:
+    """The ECR twin as a process, with the accounts of the local world: `.ecr(identity)`, `.crane(identity, ...)`."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(Registries())
+        except WorldError as error:
+            pytest.fail(f"No registries: {error}", pytrace=False)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def world(control_plane: Cluster, twin: Registries) -> World:
+    """Both together: `.controller_env()`, `.push_sample()`, `.identities`."""
+    return World(control_plane, twin)
