@@ -66,8 +66,8 @@ class Promoter:
         """
         if request.is_suspended:
             return self._suspend(request)
-        is_fresh = _is_fresh(request, occasion)
-        if not is_fresh and request.status.phase is Phase.PROMOTED:
+        is_fresh = _is_fresh(request, occasion, self._clock())
+        if not is_fresh and request.status.phase is Phase.PROMOTED and request.status.finished_at is not None:
             return None
         report = Report(request, self._clock, publish, is_fresh=is_fresh)
         self._run_all(partial(self._guard, report, partial(self._plan, report, occasion)), report.jobs)
@@ -124,12 +124,12 @@ class Promoter:
             report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
 
 
-def _is_fresh(request: PromotionRequest, occasion: Occasion) -> bool:
+def _is_fresh(request: PromotionRequest, occasion: Occasion, now: datetime) -> bool:
     """Whether this is a new promotion, and not another look at one that was begun."""
     status: RequestStatus = request.status
     if status.observed_generation != request.generation or status.started_at is None:
         return True
     if occasion.asked_at is None or status.finished_at is None:
         return False
-    asked_at: datetime = occasion.asked_at
-    return status.checked_at is None or status.checked_at < asked_at
+    # A check in the future is no check: whoever may write a status must not switch the next one off (threat T3).
+    return status.checked_at is None or not occasion.asked_at <= status.checked_at <= now

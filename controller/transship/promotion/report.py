@@ -79,18 +79,21 @@ class Report:
         again = replace(fresh, source=before.source, attempts=before.attempts + 1, started_at=before.started_at)
         if self.request.status.finished_at is not None:
             # A promotion that ended resolves its tag anew when it is looked at again.
-            return Job(container, again)
+            return Job(container, again, before)
         return Job(container, replace(again, digest=before.digest), before)
 
     def planned(self, job: Job, plan: Plan) -> None:
         """It is known what to do about an image."""
         job.plan = plan
+        digest, before = str(plan.decision.descriptor.digest), job.before
+        # An earlier attempt may have moved the tag and failed afterwards: the digest from before must not be forgotten.
+        moved_from = before.previous_digest if before is not None and before.digest == digest else ""
         job.status = replace(
             job.status,
-            digest=str(plan.decision.descriptor.digest),
+            digest=digest,
             media_type=plan.decision.descriptor.media_type,
             bytes_total=plan.whole.total_bytes,
-            previous_digest=str(plan.replaces or ""),
+            previous_digest=str(plan.replaces or moved_from),
         )
 
     def tell(self, job: Job, state: CopyProgress) -> None:
