@@ -98,8 +98,7 @@ def make_plan(way: Route, pinned: Digest | None, first_seen: datetime, registrie
     if looked_for is None:
         return _hopeless(wanted, Observed(tagged, None, is_complete=False), now)
     root = tagged if tagged and tagged.digest == looked_for else destination.resolve(looked_for)
-    # When the source has lost the image, the destination's own manifests say what belongs to it.
-    whole = closure(source, looked_for) if found else _closure_at(destination, looked_for) if root else None
+    whole = _closure(source if found else None, destination if root else None, looked_for)
     if whole is None:
         return _hopeless(wanted, Observed(tagged, root, is_complete=False), now)
     lacking = missing(destination, whole)
@@ -112,9 +111,22 @@ def _hopeless(wanted: Wanted, observed: Observed, now: datetime) -> Plan:
     raise AssertionError("an image that is nowhere whole cannot be planned")
 
 
-def _closure_at(destination: Destination, digest: Digest) -> Closure | None:
+def _closure(source: Source | None, destination: Destination | None, digest: Digest) -> Closure | None:
+    """What belongs to an image, by the source, or by the destination when the source has lost it or a part of it."""
+    if source is None:
+        return _closure_at(destination, digest)
     try:
-        return closure(destination, digest)
+        return closure(source, digest)
+    except NeedsHuman as error:
+        whole = _closure_at(destination, digest) if error.reason is Reason.SOURCE_MISSING else None
+        if whole is None:
+            raise
+        return whole
+
+
+def _closure_at(destination: Destination | None, digest: Digest) -> Closure | None:
+    try:
+        return closure(destination, digest) if destination is not None else None
     except NeedsHuman as error:
         if error.reason is Reason.SOURCE_MISSING:  # a child is gone at the destination, too
             return None
