@@ -158,7 +158,7 @@ class Report:
         is_final = verdict.phase in {Phase.PROMOTED, Phase.STALLED}
         status = replace(self._status(verdict, images, now), checked_at=now, finished_at=now if is_final else None)
         unexpected = tuple(job.unexpected for job in self.jobs if job.unexpected is not None)
-        return Result(status, max(job.not_before for job in self.jobs), unexpected)
+        return Result(status, max((job.not_before for job in self.jobs), default=0.0), unexpected)
 
     def _publish_now(self) -> None:
         images = tuple(job.status for job in self.jobs)

@@ -6,6 +6,7 @@ one, as ReplicaSets do.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -92,7 +93,8 @@ def _timeout(text: str | None) -> float:
 
 def request_name(owner: WorkloadKey, images: Iterable[ContainerImage]) -> str:
     """Deterministic name: the owner's name and a short digest of its kind and image set."""
-    content = "\n".join([owner.kind, owner.name, *sorted(f"{each.name}={each.image}" for each in images)])
+    # JSON, because an image that does not parse may hold any separator.
+    content = json.dumps([owner.kind, owner.name, sorted((each.name, each.image) for each in images)])
     short = hashlib.sha256(content.encode()).hexdigest()[:10]
     return f"{owner.name[: _MAX_NAME - len(short) - 1].rstrip('.-')}-{short}"
 

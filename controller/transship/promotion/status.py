@@ -135,9 +135,21 @@ def _camel(name: str) -> str:
 
 
 def parse_status(resource: Mapping[str, Any]) -> RequestStatus:
-    """Read the status of a PromotionRequest, written by this or an earlier version; unknown fields are ignored."""
+    """Read the status of a PromotionRequest, written by this or an earlier version; unknown fields are ignored.
+
+    One that cannot be read counts as none: the registries are looked at again, as they would have been anyway.
+    """
+    try:
+        return _parse_status(resource)
+    except (TypeError, ValueError):
+        return RequestStatus()
+
+
+def _parse_status(resource: Mapping[str, Any]) -> RequestStatus:
     values = _known(RequestStatus, resource)
-    values["conditions"] = tuple(Condition(**_known(Condition, each)) for each in resource.get("conditions", []))
+    values["conditions"] = tuple(
+        Condition(**{"observed_generation": 0} | _known(Condition, each)) for each in resource.get("conditions", [])
+    )
     values["images"] = tuple(ImageStatus(**_known(ImageStatus, each)) for each in resource.get("images", []))
     return RequestStatus(**values)
 

@@ -106,7 +106,7 @@ def _images(pod: Mapping[str, Any]) -> Iterator[ContainerImage]:
         if container.get("image"):
             yield ContainerImage(container["name"], container["image"])
     for volume in pod.get("volumes", []):
-        if (reference := (volume.get("image") or {}).get("reference")) is not None:
+        if reference := (volume.get("image") or {}).get("reference"):
             yield ContainerImage(f"volume-{volume['name']}"[:_MAX_NAME].rstrip("-"), reference)
 
 
