@@ -1,0 +1,74 @@
+"""Commands of `transship`."""
+
+import os
+import platform
+import signal
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from transship import __version__
+from transship.cli.wiring import build_operator
+from transship.errors import TransshipError
+from transship.settings import Settings
+
+app = typer.Typer(
+    name="transship",
+    help="Makes container images arrive in the environment that is about to run them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keep `operator` a command of its own, however few there are."""
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"transship {__version__} (Python {platform.python_version()})")
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting of the operator: its environment variable, its value now, and what it means."""
+    values = _settings()
+    for name, field in Settings.model_fields.items():
+        typer.echo(f"TRANSSHIP_{name.upper()}={getattr(values, name)}\n    {field.description or ''}")
+
+
+@app.command()
+def operator(
+    health_port: Annotated[
+        int | None, typer.Option(help="port of /healthz, /readyz and /metrics (TRANSSHIP_HEALTH_PORT)")
+    ] = None,
+) -> None:
+    """Run the operator until it is told to stop (SIGTERM or SIGINT).
+
+    All settings are environment variables; `transship settings` lists them.
+    """
+    chosen = _settings()
+    if health_port is not None:
+        chosen = chosen.model_copy(update={"health_port": health_port})
+    try:
+        running = build_operator(chosen, __version__)
+    except TransshipError as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(1) from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.stop())
+    raise typer.Exit(running.run())
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()  # type: ignore[call-arg] # every field has a default or comes from the environment
+    except ValidationError as error:
+        for problem in error.errors():
+            name = f"TRANSSHIP_{'_'.join(str(part) for part in problem['loc']).upper()}"
+            typer.echo(f"transship: {name}={os.environ.get(name, '')!r}: {problem['msg']}", err=True)
+        raise typer.Exit(2) from None

@@ -1,0 +1,64 @@
+"""The composition root: the one place where the adapters meet the operator."""
+
+import os
+import secrets
+import socket
+
+from transship import logs
+from transship.cli.registries import AwsRegistries
+from transship.cluster import Cluster, connect
+from transship.errors import NeedsHuman, Reason
+from transship.metrics import Metrics
+from transship.operator.lifecycle import Operator, Options
+from transship.settings import Settings
+
+MINIMUM_KUBERNETES = (1, 32)
+"""Since this version `spec.managedBy` of a Job is honoured; before, a hook Job would start a pod (design §5.1)."""
+
+
+def build_operator(settings: Settings, version: str) -> Operator:
+    """Join cluster, registries and metrics to an operator.
+
+    Raises:
+        NeedsHuman: no cluster, one that is too old, or one without our custom resource definitions.
+        RetryLater: the API server does not answer.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
+    cluster = Cluster(connect(settings.kubeconfig), identity)
+    _check(cluster)
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
+    return Operator(_options(settings, identity), cluster, AwsRegistries(ca_file=settings.ca_bundle), Metrics(version))
+
+
+def _check(cluster: Cluster) -> None:
+    version = cluster.server_version()
+    if version < MINIMUM_KUBERNETES:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"Kubernetes {version[0]}.{version[1]} is too old: before 1.32 a hook Job would start a pod; upgrade first",
+        )
+    if not cluster.serves_our_kinds():
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            "the cluster does not serve transship.dev/v1alpha1; apply manifests/crd and start again",
+        )
+
+
+def _options(settings: Settings, identity: str) -> Options:
+    return Options(
+        namespace=settings.namespace,
+        lease_name=settings.lease_name,
+        lease_seconds=settings.lease_seconds,
+        identity=identity,
+        promotion_workers=settings.promotion_workers,
+        image_workers=settings.image_workers,
+        event_workers=settings.event_workers,
+        resync=settings.resync,
+        stalled_recheck=settings.stalled_recheck,
+        history_limit=settings.history_limit,
+        health_host=settings.health_host,
+        health_port=settings.health_port,
+        shutdown_grace=settings.shutdown_grace,
+    )

@@ -1,0 +1,156 @@
+"""Raw calls to the API server: JSON in, JSON out.
+
+The typed models of the client are left out on purpose: decoding them costs several times the CPU and memory of plain
+JSON (argocd-kopf.md §5), and this project reads few fields.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import stamina
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from transship.errors import NeedsHuman, Reason, RetryLater
+
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+_TIMEOUT_SECONDS = (5, 30)
+_POOL_SIZE = 32
+_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+_REFUSED = frozenset({401, 403})
+
+
+class NotFound(Exception):  # noqa: N818 - an answer, not a fault
+    """The object does not exist."""
+
+
+class Conflict(Exception):  # noqa: N818 - an answer, not a fault
+    """The object exists already, or is not what the writer thought it was."""
+
+
+class Invalid(Exception):  # noqa: N818 - an answer, not a fault
+    """The API server's validation refused the object; the message is its own."""
+
+
+def connect(kubeconfig: Path | None) -> "Api":
+    """Connect as the pod's ServiceAccount, or by the kubeconfig named or found.
+
+    Raises:
+        NeedsHuman: there is neither.
+    """
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None and _is_in_cluster():
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=str(kubeconfig) if kubeconfig else None, client_configuration=configuration
+            )
+    except config.ConfigException as error:
+        raise NeedsHuman(
+            Reason.UNREACHABLE, "no cluster to talk to: run in a pod, or set KUBECONFIG or TRANSSHIP_KUBECONFIG"
+        ) from error
+    configuration.retries = False
+    configuration.connection_pool_maxsize = _POOL_SIZE
+    return Api(client.ApiClient(configuration))
+
+
+def _is_in_cluster() -> bool:
+    return Path(config.incluster_config.SERVICE_TOKEN_FILENAME).is_file()
+
+
+class Api:
+    """Makes calls and sorts their failures. Thread-safe."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+
+    @property
+    def host(self) -> str:
+        """Address of the API server."""
+        return str(self._client.configuration.host)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Read an object or a list.
+
+        Raises:
+            NotFound, RetryLater, NeedsHuman: see the module.
+        """
+        return self._call("GET", path, query=query)
+
+    def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object; Conflict when it exists."""
+        return self._call("POST", path, body)
+
+    def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replace an object; Conflict when its resourceVersion is not the current one."""
+        return self._call("PUT", path, body)
+
+    def patch(self, path: str, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        """Apply a JSON patch; Conflict when one of its tests fails."""
+        return self._call("PATCH", path, operations, content_type=JSON_PATCH)
+
+    def delete(self, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """Delete an object."""
+        self._call("DELETE", path, body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.rest_client.pool_manager.clear()
+
+    @stamina.retry(on=RetryLater, attempts=4, timeout=20.0, wait_initial=0.2, wait_max=5.0)
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        headers = {"Accept": JSON, "Content-Type": content_type}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = self._client.rest_client.request(  # type: ignore[no-untyped-call]
+                method, url, headers=headers, body=body, _request_timeout=_TIMEOUT_SECONDS
+            )
+            content = response.read()
+        except ApiException as error:
+            raise _sorted(error, method, path) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise RetryLater(
+                Reason.UNREACHABLE, f"the API server does not answer ({type(error).__name__})", step=f"{method} {path}"
+            ) from error
+        answer: dict[str, Any] = json.loads(content)
+        return answer
+
+
+def _sorted(error: ApiException, method: str, path: str) -> Exception:
+    step, message, status = f"{method} {path}", _message(error), error.status
+    answers: dict[int | None, Exception] = {
+        404: NotFound(step),
+        409: Conflict(message),
+        400: Invalid(message),
+        # A JSON patch whose test fails is refused as unprocessable; it means "this is not the object you think it is".
+        422: Conflict(message) if method == "PATCH" and "test" in message else Invalid(message),
+    }
+    if status in answers:
+        return answers[status]
+    if status in _TRANSIENT:
+        return RetryLater(Reason.UNREACHABLE, f"the API server answered {status}", step=step)
+    if status in _REFUSED:
+        return NeedsHuman(Reason.DENIED, f"the API server refused ({message}); check the operator's RBAC", step=step)
+    return NeedsHuman(Reason.INTERNAL_ERROR, f"the API server answered {status} ({message})", step=step)
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "{}")["message"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)[:200]

@@ -1,0 +1,158 @@
+"""The objects this project reads and writes, and where they live in the API."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from transship.cluster.api import Api, Conflict, Invalid, NotFound
+from transship.promotion.request import API_VERSION, RequestKey
+from transship.promotion.status import format_time
+from transship.promotion.workload import WorkloadKey
+
+_OURS = f"/apis/{API_VERSION}"
+_WORKLOADS = {
+    "Deployment": ("apps/v1", "deployments"),
+    "StatefulSet": ("apps/v1", "statefulsets"),
+    "DaemonSet": ("apps/v1", "daemonsets"),
+    "Job": ("batch/v1", "jobs"),
+    "CronJob": ("batch/v1", "cronjobs"),
+}
+_REPORTER = "transship.dev/operator"
+_MAX_NOTE = 1000
+
+
+class Cluster:
+    """Reads and writes objects. Thread-safe. Errors are those of `Api` unless said otherwise."""
+
+    def __init__(self, api: Api, identity: str) -> None:
+        self._api = api
+        self._identity = identity
+
+    def policies(self) -> list[dict[str, Any]]:
+        """All PromotionPolicies."""
+        return list(self._api.get(f"{_OURS}/promotionpolicies")["items"])
+
+    def namespaces(self, name: str | None = None) -> list[dict[str, Any]]:
+        """All namespaces, or the one of that name if it exists."""
+        query = {"fieldSelector": f"metadata.name={name}"} if name else None
+        return list(self._api.get("/api/v1/namespaces", query)["items"])
+
+    def workload(self, key: WorkloadKey) -> dict[str, Any] | None:
+        """The workload as it is now; None when it is gone."""
+        api_version, plural = _WORKLOADS[key.kind]
+        try:
+            resource = self._api.get(f"/apis/{api_version}/namespaces/{key.namespace}/{plural}/{key.name}")
+        except NotFound:
+            return None
+        return resource | {"apiVersion": api_version, "kind": key.kind}
+
+    def create_request(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create a PromotionRequest; None when one of that name exists, or its namespace is going."""
+        path = f"{_OURS}/namespaces/{resource['metadata']['namespace']}/promotionrequests"
+        try:
+            return self._api.create(path, resource)
+        except (Conflict, NotFound):
+            return None
+
+    def request(self, key: RequestKey) -> dict[str, Any] | None:
+        """A PromotionRequest as it is now; None when it is gone."""
+        try:
+            return self._api.get(f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}")
+        except NotFound:
+            return None
+
+    def delete_request(self, key: RequestKey, uid: str) -> None:
+        """Delete this very PromotionRequest; nothing happens when it is gone or another has its name."""
+        path = f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}"
+        try:
+            self._api.delete(path, {"preconditions": {"uid": uid}})
+        except (NotFound, Conflict):
+            return
+
+    def write_request_status(self, key: RequestKey, uid: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Replace the status of this very PromotionRequest; None when it is gone."""
+        return self._write_status(f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}", uid, status)
+
+    def write_policy_status(self, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Replace the status of this very PromotionPolicy; None when it is gone."""
+        return self._write_status(f"{_OURS}/promotionpolicies/{name}", uid, status)
+
+    def write_job_status(self, key: WorkloadKey, uid: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Replace the status of this very Job; None when it is gone.
+
+        Raises:
+            Invalid: the Job has finished already; what is finished stays so (control-plane.md §4k).
+        """
+        return self._write_status(f"/apis/batch/v1/namespaces/{key.namespace}/jobs/{key.name}", uid, status)
+
+    def _write_status(self, path: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any] | None:
+        # The test keeps a late write from landing on an object that was re-created under the same name.
+        operations: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": dict(status)},
+        ]
+        try:
+            return self._api.patch(f"{path}/status", operations)
+        except (NotFound, Conflict):
+            return None
+
+    def emit_event(self, regarding: Mapping[str, str], *, warning: bool, reason: str, note: str, now: datetime) -> None:
+        """Tell a story line on an object, where `kubectl describe` shows it. A lost event is not an error.
+
+        Args:
+            regarding: apiVersion, kind, namespace, name and uid of the object.
+            warning: of type Warning instead of Normal.
+            reason: a word from the closed list.
+            note: the sentence.
+            now: when it happened.
+        """
+        short = hashlib.sha256(f"{regarding}{reason}{note}{now.timestamp()}".encode()).hexdigest()[:16]
+        event = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{regarding['name'][:230]}.{short}", "namespace": regarding["namespace"]},
+            "eventTime": format_time(now).replace("Z", ".000000Z"),
+            "reportingController": _REPORTER,
+            "reportingInstance": self._identity[:128],
+            "action": "Promote",
+            "reason": reason,
+            "type": "Warning" if warning else "Normal",
+            "regarding": dict(regarding),
+            "note": note if len(note) <= _MAX_NOTE else f"{note[: _MAX_NOTE - 3]}...",
+        }
+        try:
+            self._api.create(f"/apis/events.k8s.io/v1/namespaces/{regarding['namespace']}/events", event)
+        except (NotFound, Conflict, Invalid):
+            return
+
+    def serves_our_kinds(self) -> bool:
+        """Whether the custom resource definitions are installed."""
+        try:
+            served = {each["name"] for each in self._api.get(_OURS).get("resources", [])}
+        except NotFound:
+            return False
+        return {"promotionrequests", "promotionpolicies"} <= served
+
+    def server_version(self) -> tuple[int, int]:
+        """Major and minor version of the API server."""
+        answer = self._api.get("/version")
+        return int(answer["major"]), int("".join(c for c in answer["minor"] if c.isdigit()))
+
+    def lease(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The Lease by which replicas agree on the active one; None when there is none yet."""
+        try:
+            return self._api.get(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}")
+        except NotFound:
+            return None
+
+    def write_lease(self, lease: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create a Lease, or replace it when it carries a resourceVersion; None when somebody was faster."""
+        metadata = lease["metadata"]
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{metadata['namespace']}/leases"
+        try:
+            if "resourceVersion" in metadata:
+                return self._api.replace(f"{path}/{metadata['name']}", lease)
+            return self._api.create(path, lease)
+        except (Conflict, NotFound):
+            return None

@@ -1,0 +1,48 @@
+"""Logs: structlog, one JSON object a line, for this project's lines and for those of its libraries.
+
+Messages are constant, what varies is in keys. No key may hold a credential: libraries that log requests are kept at
+warnings, and this project's own values hide what is secret in their repr.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Literal
+
+import structlog
+
+_LIBRARIES_AT_WARNING = ("urllib3", "botocore", "boto3", "kubernetes", "asyncio", "aiohttp", "kopf")
+
+
+def configure(level: Literal["debug", "info", "warning", "error"], style: Literal["json", "console"]) -> None:
+    """Send all logs to standard error in one form."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_tail(style)]))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _LIBRARIES_AT_WARNING:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _tail(style: str) -> Iterable[structlog.typing.Processor]:
+    yield structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if style == "console":
+        yield structlog.dev.ConsoleRenderer()
+        return
+    yield structlog.processors.dict_tracebacks
+    yield structlog.processors.EventRenamer("message")
+    yield structlog.processors.JSONRenderer()

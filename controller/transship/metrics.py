@@ -1,0 +1,74 @@
+"""Metrics: what an operator wants to draw and be woken by.
+
+Labels never hold an image, a tag or a digest: their number must not grow with what is promoted.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_PROMOTION_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+
+
+class Metrics:
+    """The process's metrics in a registry of their own."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, version: str) -> None:
+        self._registry = CollectorRegistry()
+        self._reconciles = Counter(
+            "transship_reconciles", "Looks at an object.", ["kind", "result"], registry=self._registry
+        )
+        self._transitions = Counter(
+            "transship_request_transitions",
+            "PromotionRequests that came to a phase for a reason.",
+            ["phase", "reason"],
+            registry=self._registry,
+        )
+        self._images = Counter(
+            "transship_images", "Images that ended, by outcome.", ["policy", "outcome"], registry=self._registry
+        )
+        self._bytes = Counter(
+            "transship_copied_bytes", "Bytes written to destinations.", ["policy"], registry=self._registry
+        )
+        self._duration = Histogram(
+            "transship_promotion_duration_seconds",
+            "Time from the start of a promotion to its end.",
+            ["phase"],
+            buckets=_PROMOTION_SECONDS,
+            registry=self._registry,
+        )
+        self._leader = Gauge("transship_leader", "1 while this replica is the active one.", registry=self._registry)
+        build = Gauge("transship_build_info", "Always 1.", ["version"], registry=self._registry)
+        build.labels(version).set(1)
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge `transship_NAME` that is read when it is scraped."""
+        Gauge(f"transship_{name}", help_text, registry=self._registry).set_function(read)
+
+    def reconciled(self, kind: str, result: str) -> None:
+        """An object was looked at."""
+        self._reconciles.labels(kind, result).inc()
+
+    def transitioned(self, phase: str, reason: str) -> None:
+        """A request came to a phase."""
+        self._transitions.labels(phase, reason).inc()
+
+    def image_ended(self, policy: str, outcome: str, copied_bytes: int) -> None:
+        """An image ended."""
+        self._images.labels(policy, outcome).inc()
+        self._bytes.labels(policy).inc(copied_bytes)
+
+    def promotion_ended(self, phase: str, seconds: float) -> None:
+        """A promotion ended."""
+        self._duration.labels(phase).observe(seconds)
+
+    def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
+        """This replica became the active one, or ceased to be."""
+        self._leader.set(is_leader)
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self._registry)

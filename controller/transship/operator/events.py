@@ -1,0 +1,149 @@
+"""kopf, as a source of events only.
+
+`on.event` handlers keep nothing on the objects: no annotations, no finalizers, no progress (argocd-kopf.md §3). They
+put what they saw into `known` and a key on a queue, and return at once.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from transship.operator.known import Known
+from transship.operator.queue import WorkQueue
+from transship.promotion.request import RequestKey
+from transship.promotion.workload import WorkloadKey
+
+GROUP, VERSION = "transship.dev", "v1alpha1"
+WORKLOADS = (
+    ("apps", "v1", "deployments", "Deployment"),
+    ("apps", "v1", "statefulsets", "StatefulSet"),
+    ("apps", "v1", "daemonsets", "DaemonSet"),
+    ("batch", "v1", "jobs", "Job"),
+    ("batch", "v1", "cronjobs", "CronJob"),
+)
+_SERVER_TIMEOUT, _CLIENT_TIMEOUT, _CONNECT_TIMEOUT, _CHUNK = 300, 330, 30, 500
+
+
+class Queues:
+    """Where keys go: what is quick, and what copies."""
+
+    def __init__(
+        self, workloads: WorkQueue[WorkloadKey], policies: WorkQueue[str], requests: WorkQueue[RequestKey]
+    ) -> None:
+        self.workloads = workloads
+        self.policies = policies
+        self.requests = requests
+
+
+class Pulse:
+    """When the watches were last heard of: the active replica renews its own Lease, and has to see that."""
+
+    def __init__(self) -> None:
+        self._heard_at: float | None = None
+
+    def beat(self) -> None:
+        """A watch delivered something."""
+        self._heard_at = time.monotonic()
+
+    def silence(self) -> float | None:
+        """Seconds since a watch delivered something; None before the first time."""
+        heard_at = self._heard_at
+        return None if heard_at is None else time.monotonic() - heard_at
+
+
+class Events:
+    """The handlers: what is seen goes into the picture, what is new onto a queue."""
+
+    def __init__(self, known: Known, queues: Queues, pulse: Pulse) -> None:
+        self._known = known
+        self._queues = queues
+        self._pulse = pulse
+
+    def workload(self, kind: str, api_version: str) -> Callable[..., Any]:
+        """A handler for one kind of workload."""
+
+        async def handle(event: Mapping[str, Any], **_: Any) -> None:
+            resource = {**event["object"], "apiVersion": api_version, "kind": kind}
+            key = WorkloadKey(kind, resource["metadata"]["namespace"], resource["metadata"]["name"])
+            if event["type"] == "DELETED":
+                self._known.forget_workload(key)
+                self._queues.workloads.add(key)
+            elif self._known.see_workload(resource) is not None:
+                self._queues.workloads.add(key)
+
+        return handle
+
+    async def request(self, event: Mapping[str, Any], **_: Any) -> None:
+        """A PromotionRequest was seen."""
+        metadata = event["object"]["metadata"]
+        key = RequestKey(metadata["namespace"], metadata["name"])
+        if event["type"] == "DELETED":
+            self._known.forget_request(key, metadata["uid"])
+            return
+        _, is_new = self._known.see_request(event["object"])
+        if is_new:
+            self._queues.requests.add(key)
+
+    async def policy(self, event: Mapping[str, Any], **_: Any) -> None:
+        """A PromotionPolicy was seen: whatever it may decide differently is judged again."""
+        name = event["object"]["metadata"]["name"]
+        if event["type"] == "DELETED":
+            self._known.forget_policy(name)
+        elif not self._known.see_policy(event["object"]):
+            self._queues.policies.add(name)
+            return
+        self._queues.policies.add(name)
+        self.policies_changed()
+
+    async def namespace(self, event: Mapping[str, Any], **_: Any) -> None:
+        """A namespace was seen: its labels may open or close policies."""
+        name = event["object"]["metadata"]["name"]
+        if event["type"] == "DELETED":
+            self._known.forget_namespace(name)
+        elif self._known.see_namespace(event["object"]):
+            self._judge_again(namespace=name)
+
+    async def lease(self, **_: Any) -> None:
+        """Our own Lease was seen: the watches are alive."""
+        self._pulse.beat()
+
+    def policies_changed(self) -> None:
+        """Judge everything again that policies decide."""
+        for name in self._known.policy_names():
+            self._queues.policies.add(name)
+        self._judge_again(namespace=None)
+
+    def _judge_again(self, namespace: str | None) -> None:
+        for workload in self._known.workload_keys(namespace):
+            self._queues.workloads.add(workload)
+        for request in self._known.request_keys():
+            if namespace in (None, request.namespace):
+                self._queues.requests.add(request)
+
+    def register(self) -> kopf.OperatorRegistry:
+        """The handlers, as kopf takes them."""
+        registry = kopf.OperatorRegistry()
+        for group, version, plural, kind in WORKLOADS:
+            kopf.on.event(group, version, plural, id=plural, registry=registry)(
+                self.workload(kind, f"{group}/{version}")
+            )
+        kopf.on.event(GROUP, VERSION, "promotionrequests", registry=registry)(self.request)
+        kopf.on.event(GROUP, VERSION, "promotionpolicies", registry=registry)(self.policy)
+        kopf.on.event("", "v1", "namespaces", registry=registry)(self.namespace)
+        kopf.on.event("coordination.k8s.io", "v1", "leases", registry=registry)(self.lease)
+        return registry
+
+
+def settings(lease_name: str) -> kopf.OperatorSettings:
+    """How kopf watches: every time-out set, lists in chunks, of Leases only our own."""
+    chosen = kopf.OperatorSettings()
+    chosen.watching.server_timeout = _SERVER_TIMEOUT
+    chosen.watching.client_timeout = _CLIENT_TIMEOUT
+    chosen.watching.connect_timeout = _CONNECT_TIMEOUT
+    chosen.watching.chunk_size = _CHUNK
+    chosen.watching.field_selectors["coordination.k8s.io", "v1", "leases"] = f"metadata.name={lease_name}"
+    chosen.scanning.disabled = True  # the kinds are known, and watching CRDs needs rights we do not want
+    chosen.posting.enabled = False
+    return chosen

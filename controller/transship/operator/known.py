@@ -1,0 +1,189 @@
+"""What the watches have told: a small, thread-safe picture of the cluster.
+
+Only what reconciling needs is kept, as values; the dicts of the events are dropped. The picture may be late or have
+gaps, so whoever is about to write reads the object again (events are hints, the cluster is the truth).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
+from transship.promotion.request import PromotionRequest, RequestKey, parse_request
+from transship.promotion.workload import Workload, WorkloadKey, parse_workload
+
+
+class Known:
+    """The picture. Every method is safe to call from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._policies: dict[str, tuple[str, int, PromotionPolicy | PolicyError]] = {}
+        self._namespaces: dict[str, Namespace] = {}
+        self._workloads: dict[WorkloadKey, Workload] = {}
+        self._requests: dict[RequestKey, PromotionRequest] = {}
+        self._versions: dict[RequestKey, int] = {}
+        self._asked: dict[RequestKey, datetime] = {}
+        self._waiting: dict[RequestKey, set[WorkloadKey]] = {}
+
+    def see_policy(self, resource: Mapping[str, Any]) -> bool:
+        """Take in a PromotionPolicy; whether its spec is new."""
+        metadata = resource["metadata"]
+        name, version = metadata["name"], (metadata["uid"], metadata["generation"])
+        with self._lock:
+            if name in self._policies and self._policies[name][:2] == version:
+                return False
+            self._policies[name] = (*version, _policy_or_error(resource))
+            return True
+
+    def forget_policy(self, name: str) -> None:
+        """A PromotionPolicy is gone."""
+        with self._lock:
+            self._policies.pop(name, None)
+
+    def policies(self) -> list[PromotionPolicy]:
+        """All policies that can be used."""
+        with self._lock:
+            return [policy for _, _, policy in self._policies.values() if isinstance(policy, PromotionPolicy)]
+
+    def policy(self, name: str) -> tuple[str, int, PromotionPolicy | PolicyError] | None:
+        """Uid, generation and content (or what is wrong with it) of a policy."""
+        with self._lock:
+            return self._policies.get(name)
+
+    def policy_names(self) -> list[str]:
+        """Names of all policies, good or bad."""
+        with self._lock:
+            return list(self._policies)
+
+    def see_namespace(self, resource: Mapping[str, Any]) -> bool:
+        """Take in a namespace; whether its labels are new."""
+        metadata = resource["metadata"]
+        namespace = Namespace(metadata["name"], dict(metadata.get("labels", {})))
+        with self._lock:
+            is_new = self._namespaces.get(namespace.name) != namespace
+            self._namespaces[namespace.name] = namespace
+            return is_new
+
+    def forget_namespace(self, name: str) -> None:
+        """A namespace is gone."""
+        with self._lock:
+            self._namespaces.pop(name, None)
+
+    def namespace(self, name: str) -> Namespace | None:
+        """A namespace with its labels, when it was seen."""
+        with self._lock:
+            return self._namespaces.get(name)
+
+    def namespaces(self) -> list[Namespace]:
+        """All namespaces."""
+        with self._lock:
+            return list(self._namespaces.values())
+
+    def see_workload(self, resource: Mapping[str, Any]) -> Workload | None:
+        """Take in a workload; the value when it is new or differs in what matters here, else None."""
+        workload = parse_workload(resource)
+        with self._lock:
+            if self._workloads.get(workload.key) == workload:
+                return None
+            self._workloads[workload.key] = workload
+            return workload
+
+    def forget_workload(self, key: WorkloadKey) -> None:
+        """A workload is gone."""
+        with self._lock:
+            self._workloads.pop(key, None)
+
+    def workload(self, key: WorkloadKey) -> Workload | None:
+        """A workload as last seen."""
+        with self._lock:
+            return self._workloads.get(key)
+
+    def workload_keys(self, namespace: str | None = None) -> list[WorkloadKey]:
+        """Keys of all workloads, or of those in a namespace."""
+        with self._lock:
+            return [key for key in self._workloads if namespace in (None, key.namespace)]
+
+    def see_request(self, resource: Mapping[str, Any]) -> tuple[PromotionRequest, bool]:
+        """Take in a PromotionRequest; the value, and whether it is new or its spec is.
+
+        An event older than what this process wrote itself changes nothing.
+        """
+        request = parse_request(resource)
+        version = int(resource["metadata"]["resourceVersion"])
+        with self._lock:
+            before = self._requests.get(request.key)
+            is_same = before is not None and before.uid == request.uid
+            if before is not None and is_same and version <= self._versions[request.key]:
+                return before, False
+            self._requests[request.key] = request
+            self._versions[request.key] = version
+            is_new = before is None or not is_same or before.generation != request.generation
+            return request, is_new
+
+    def forget_request(self, key: RequestKey, uid: str) -> None:
+        """A PromotionRequest is gone."""
+        with self._lock:
+            known = self._requests.get(key)
+            if known is not None and known.uid == uid:
+                del self._requests[key], self._versions[key]
+                self._asked.pop(key, None)
+
+    def request(self, key: RequestKey) -> PromotionRequest | None:
+        """A request as last seen or written."""
+        with self._lock:
+            return self._requests.get(key)
+
+    def is_current(self, request: PromotionRequest) -> bool:
+        """Whether this very request, with this very spec, is still there."""
+        with self._lock:
+            known = self._requests.get(request.key)
+            return known is not None and (known.uid, known.generation) == (request.uid, request.generation)
+
+    def request_keys(self) -> list[RequestKey]:
+        """Keys of all requests."""
+        with self._lock:
+            return list(self._requests)
+
+    def requests_of(self, owner: WorkloadKey) -> list[PromotionRequest]:
+        """All requests made for a workload or hook."""
+        with self._lock:
+            return [each for each in self._requests.values() if each.owner == owner]
+
+    def ask(self, key: RequestKey, at: datetime) -> None:
+        """A workload or hook wants the images of a request now: a verdict from before `at` does not count."""
+        # Verdicts are written in whole seconds, so that is how they are compared.
+        second = at.replace(microsecond=0)
+        with self._lock:
+            self._asked[key] = max(second, self._asked.get(key, second))
+
+    def asked_at(self, key: RequestKey) -> datetime | None:
+        """When the images of a request were last asked for."""
+        with self._lock:
+            return self._asked.get(key)
+
+    def wait_for(self, key: RequestKey, hook: WorkloadKey) -> None:
+        """A hook waits for a request."""
+        with self._lock:
+            self._waiting.setdefault(key, set()).add(hook)
+
+    def stop_waiting(self, hook: WorkloadKey) -> None:
+        """A hook waits no longer, for whatever it waited for."""
+        with self._lock:
+            for key in [key for key, hooks in self._waiting.items() if hook in hooks]:
+                self._waiting[key].discard(hook)
+                if not self._waiting[key]:
+                    del self._waiting[key]
+
+    def hooks_waiting_for(self, key: RequestKey) -> list[WorkloadKey]:
+        """Hooks that wait for a request."""
+        with self._lock:
+            return list(self._waiting.get(key, ()))
+
+
+def _policy_or_error(resource: Mapping[str, Any]) -> PromotionPolicy | PolicyError:
+    try:
+        return parse_policy(resource)
+    except PolicyError as error:
+        return error

@@ -1,0 +1,250 @@
+"""The life of the process: wait to be the active one, watch, work, and stop cleanly.
+
+Theory of operation. A replica starts as a standby: it serves its probes and waits for the Lease. Once active it reads
+policies and namespaces (nothing is judged before they are known), starts the workers and then the watches, whose first
+lists put everything there is on the queues; that is how work left by a killed predecessor is found. It ends by a signal
+(exit 0), or because it may no longer be the active one or its watches ended (exit 1, and the kubelet starts it anew).
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import kopf
+import structlog
+
+from transship.operator.events import Events, Pulse, Queues, settings
+from transship.operator.health import HealthServer
+from transship.operator.hooks import HookReconciler
+from transship.operator.known import Known
+from transship.operator.leader import Leader
+from transship.operator.picture import Picture
+from transship.operator.policies import PolicyReconciler
+from transship.operator.ports import Cluster, Metrics
+from transship.operator.queue import WorkQueue
+from transship.operator.requests import RequestReconciler
+from transship.operator.workloads import WorkloadReconciler
+from transship.promotion.ports import Registries
+from transship.promotion.promoter import Promoter, Step
+from transship.promotion.report import Job
+from transship.promotion.request import RequestKey
+from transship.promotion.workload import WorkloadKey
+
+_MAX_SILENCE = 90.0
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the operator behaves; see `settings.Settings` for what each means. Times are in seconds."""
+
+    namespace: str
+    lease_name: str
+    lease_seconds: float
+    identity: str
+    promotion_workers: int
+    image_workers: int
+    event_workers: int
+    resync: float
+    stalled_recheck: float
+    history_limit: int
+    health_host: str
+    health_port: int
+    shutdown_grace: float
+
+
+class Operator:
+    """One replica of the operator.
+
+    Args:
+        options: how it behaves.
+        cluster: the API server.
+        registries: the registries, with the identities of each policy.
+        metrics: counts.
+    """
+
+    def __init__(self, options: Options, cluster: Cluster, registries: Registries, metrics: Metrics) -> None:
+        self._options = options
+        self._metrics = metrics
+        self._stopping = threading.Event()
+        self._failed = False
+        self._leader = Leader(
+            cluster,
+            namespace=options.namespace,
+            name=options.lease_name,
+            identity=options.identity,
+            seconds=options.lease_seconds,
+        )
+        self._pulse = Pulse()
+        self._images = ThreadPoolExecutor(options.image_workers, thread_name_prefix="image")
+        self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._queues = self._make_queues()
+        self._known = Known()
+        self._events = Events(self._known, self._queues, self._pulse)
+        self._picture = Picture(self._known, cluster, self._events.policies_changed)
+        self._make_reconcilers(cluster, registries)
+        self._make_gauges()
+
+    def stop(self) -> None:
+        """Begin to stop; safe to call from a signal handler, and more than once."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Run until stopped; the exit status of the process."""
+        with HealthServer(
+            self._options.health_host, self._options.health_port, self._checks(), self._metrics
+        ) as health:
+            _log.info("operator started", identity=self._options.identity, health_port=health.port)
+            if self._leader.acquire(self._stopping):
+                self._lead()
+        _log.info("operator stopped", failed=self._failed)
+        return 1 if self._failed else 0
+
+    def _lead(self) -> None:
+        self._metrics.leads(True)
+        keeper = threading.Thread(
+            target=self._leader.keep, args=(self._stopping, self._fail), name="lease", daemon=True
+        )
+        keeper.start()
+        try:
+            self._picture.load()
+            for queue in self._all_queues():
+                queue.start()
+            self._watching.start()
+            self._stopping.wait()
+        finally:
+            self._stopping.set()
+            self._shut_down(keeper)
+
+    def _shut_down(self, keeper: threading.Thread) -> None:
+        ended = [queue.stop(self._options.shutdown_grace) for queue in self._all_queues()]
+        if self._watching.is_alive():
+            self._watching.join(self._options.shutdown_grace)
+        keeper.join(self._options.shutdown_grace)
+        self._images.shutdown(wait=all(ended), cancel_futures=True)
+        # Only a replica whose workers have all ended may let another one start before the Lease runs out.
+        if all(ended):
+            self._leader.release()
+        self._metrics.leads(False)
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._stopping.set()
+
+    def _watch(self) -> None:
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=self._events.register(),
+                    settings=settings(self._options.lease_name),
+                    standalone=True,
+                    clusterwide=True,
+                    stop_flag=self._stopping,
+                )
+            )
+        except Exception:  # noqa: BLE001 - whatever ended the watches ends this replica, and the log says what it was
+            _log.exception("the watches ended")
+        if not self._stopping.is_set():
+            self._fail()
+
+    def _make_queues(self) -> Queues:
+        options = self._options
+        return Queues(
+            WorkQueue("workloads", self._judge_workload, options.event_workers),
+            WorkQueue("policies", lambda name: self._policies.reconcile(name, self._queues.policies), 1),
+            WorkQueue(
+                "requests",
+                lambda key: self._requests.reconcile(key, self._queues.requests),
+                options.promotion_workers,
+            ),
+        )
+
+    def _all_queues(self) -> Sequence[WorkQueue[WorkloadKey] | WorkQueue[str] | WorkQueue[RequestKey]]:
+        return (self._queues.workloads, self._queues.policies, self._queues.requests)
+
+    def _judge_workload(self, key: WorkloadKey) -> None:
+        workload = self._known.workload(key)
+        reconciler = self._hooks if workload is None or workload.is_hook else self._workloads
+        reconciler.reconcile(key, self._queues.workloads)
+
+    def _make_reconcilers(self, cluster: Cluster, registries: Registries) -> None:
+        options, known, metrics = self._options, self._known, self._metrics
+        self._policies = PolicyReconciler(known=known, cluster=cluster, metrics=metrics, clock=_now)
+        self._requests = RequestReconciler(
+            known=known,
+            picture=self._picture,
+            cluster=cluster,
+            promoter=Promoter(registries, _now, self._run_all),
+            metrics=metrics,
+            clock=_now,
+            stalled_recheck=options.stalled_recheck,
+            is_stopping=self._stopping.is_set,
+            wake=self._queues.workloads.add,
+        )
+        self._workloads = WorkloadReconciler(
+            known=known,
+            picture=self._picture,
+            cluster=cluster,
+            registries=registries,
+            metrics=metrics,
+            clock=_now,
+            resync=options.resync,
+            history_limit=options.history_limit,
+            promote=self._queues.requests.add,
+        )
+        self._hooks = HookReconciler(
+            known=known,
+            cluster=cluster,
+            metrics=metrics,
+            clock=_now,
+            history_limit=options.history_limit,
+            promote=self._queues.requests.add,
+        )
+
+    def _run_all(self, step: Step, jobs: Sequence[Job]) -> None:
+        if len(jobs) == 1:
+            step(jobs[0])
+            return
+        for future in [self._images.submit(step, job) for job in jobs]:
+            future.result()
+
+    def _make_gauges(self) -> None:
+        watch = self._metrics.watch
+        watch("queue_depth", "Requests that are due and wait for a worker.", self._queues.requests.depth)
+        watch("queue_oldest_seconds", "Longest wait of a request for a worker.", self._queues.requests.oldest_seconds)
+        watch("watch_silence_seconds", "Time since a watch delivered something.", lambda: self._pulse.silence() or 0.0)
+
+    def _checks(self) -> dict[str, dict[str, Callable[[], str | None]]]:
+        return {
+            "/healthz": {"watch": self._check_watch, "queue": self._check_queues},
+            "/readyz": {"watch": self._check_seen},
+        }
+
+    def _check_watch(self) -> str | None:
+        if not self._watching.ident:
+            return None  # a standby does not watch
+        if not self._watching.is_alive():
+            return "the watches have ended"
+        silence = self._pulse.silence()
+        if silence is not None and silence > _MAX_SILENCE:
+            return f"nothing was heard for {silence:.0f} s, though the lease is renewed"
+        return None
+
+    def _check_queues(self) -> str | None:
+        if not self._watching.ident or all(queue.is_alive for queue in self._all_queues()):
+            return None
+        return "worker threads have ended"
+
+    def _check_seen(self) -> str | None:
+        if self._stopping.is_set():
+            return "stopping"
+        if self._leader.is_leading and self._pulse.silence() is None:
+            return "the first lists have not come yet"
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

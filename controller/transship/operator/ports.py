@@ -1,0 +1,83 @@
+"""What the operator needs of the cluster and of the metrics; adapters fill it, the composition root joins them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from transship.promotion.request import RequestKey
+from transship.promotion.workload import WorkloadKey
+
+Resource = Mapping[str, Any]
+
+
+class Leases(Protocol):
+    """Reads and writes the Lease that makes one replica the active one."""
+
+    def lease(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The Lease; None when there is none."""
+
+    def write_lease(self, lease: Resource) -> dict[str, Any] | None:
+        """Create or replace the Lease; None when somebody was faster."""
+
+
+class Cluster(Leases, Protocol):
+    """Reads and writes objects; None means the object is gone, or another has taken its name."""
+
+    def policies(self) -> list[dict[str, Any]]:
+        """All PromotionPolicies."""
+
+    def namespaces(self, name: str | None = None) -> list[dict[str, Any]]:
+        """All namespaces, or the one of that name if it exists."""
+
+    def workload(self, key: WorkloadKey) -> dict[str, Any] | None:
+        """A workload as it is now."""
+
+    def request(self, key: RequestKey) -> dict[str, Any] | None:
+        """A PromotionRequest as it is now."""
+
+    def create_request(self, resource: Resource) -> dict[str, Any] | None:
+        """Create a PromotionRequest; None when there is one of that name."""
+
+    def delete_request(self, key: RequestKey, uid: str) -> None:
+        """Delete this very PromotionRequest."""
+
+    def write_request_status(self, key: RequestKey, uid: str, status: Resource) -> dict[str, Any] | None:
+        """Replace the status of this very PromotionRequest."""
+
+    def write_policy_status(self, name: str, uid: str, status: Resource) -> dict[str, Any] | None:
+        """Replace the status of this very PromotionPolicy."""
+
+    def write_job_status(self, key: WorkloadKey, uid: str, status: Resource) -> dict[str, Any] | None:
+        """Replace the status of this very Job."""
+
+    def emit_event(self, regarding: Mapping[str, str], *, warning: bool, reason: str, note: str, now: datetime) -> None:
+        """Tell a story line on an object."""
+
+
+class Metrics(Protocol):
+    """Counts what happens."""
+
+    @property
+    def content_type(self) -> str:
+        """Content type of `render`."""
+
+    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Add a gauge that is read when it is scraped."""
+
+    def reconciled(self, kind: str, result: str) -> None:
+        """An object was looked at."""
+
+    def transitioned(self, phase: str, reason: str) -> None:
+        """A request came to a phase."""
+
+    def image_ended(self, policy: str, outcome: str, copied_bytes: int) -> None:
+        """An image ended."""
+
+    def promotion_ended(self, phase: str, seconds: float) -> None:
+        """A promotion ended."""
+
+    def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
+        """This replica became the active one, or ceased to be."""
+
+    def render(self) -> bytes:
+        """The exposition text."""

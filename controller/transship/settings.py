@@ -1,0 +1,36 @@
+"""Settings of the controller: environment variables `TRANSSHIP_*`, with defaults an installation can live with.
+
+Everything about *what* may be promoted is a PromotionPolicy; here is only how the process behaves.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PositiveSeconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """How the process behaves. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="TRANSSHIP_", frozen=True, extra="ignore")
+
+    namespace: str = Field("transship-system", description="namespace of the operator's own Lease")
+    lease_name: str = Field("transship", description="name of the Lease that makes one replica the active one")
+    lease_seconds: PositiveSeconds = Field(15.0, description="how long a Lease is good for without renewal")
+    identity: str = Field("", description="this replica in the Lease; the host name with a random part by default")
+    kubeconfig: Path | None = Field(None, description="kubeconfig to use; in-cluster or KUBECONFIG by default")
+    promotion_workers: int = Field(8, ge=1, le=256, description="requests that are promoted at the same time")
+    image_workers: int = Field(8, ge=1, le=256, description="images that are planned or copied at the same time")
+    event_workers: int = Field(4, ge=1, le=64, description="workloads and hooks that are judged at the same time")
+    resync: PositiveSeconds = Field(600.0, description="how often a covered workload's images are looked for again")
+    stalled_recheck: PositiveSeconds = Field(300.0, description="how often a stalled request is looked at again")
+    history_limit: int = Field(5, ge=1, le=100, description="requests kept for each workload or hook")
+    health_host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")  # noqa: S104 - a pod's probes come from outside
+    health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0 for any")
+    shutdown_grace: PositiveSeconds = Field(20.0, description="how long running copies may take to stop")
+    ca_bundle: Path | None = Field(None, description="PEM file of CAs for registries and AWS; the system's by default")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
