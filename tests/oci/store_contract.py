@@ -84,17 +84,17 @@ class StoreContract:
 
     def test_a_manifest_whose_blob_is_missing_is_refused(self, repository: Destination) -> None:
         content = image([b"never pushed"])
-        with pytest.raises(NeedsHuman) as caught:
+        with pytest.raises(RetryLater) as caught:
             repository.push_manifest(content.root, TAG)
-        assert caught.value.reason is Reason.REFUSED_BY_REGISTRY
+        assert caught.value.reason is Reason.REGISTRY_ERROR
         assert repository.resolve(TAG) is None
 
     def test_an_index_whose_child_is_missing_is_refused(self, repository: Destination) -> None:
         content = multi_arch()
         push(repository, Content(content.manifests[:1], content.blobs))
-        with pytest.raises(NeedsHuman) as caught:
+        with pytest.raises(RetryLater) as caught:
             repository.push_manifest(content.root, content.root.descriptor.digest)
-        assert caught.value.reason is Reason.REFUSED_BY_REGISTRY
+        assert caught.value.reason is Reason.REGISTRY_ERROR
 
     def test_a_stream_that_fails_its_check_leaves_no_blob(self, repository: Destination) -> None:
         blob = blob_descriptor(b"abc" * 1000)

@@ -78,8 +78,9 @@ class MemoryRepository:
         """See `Pusher`.
 
         Raises:
-            NeedsHuman: RefusedByRegistry when content it points at is not there or `target` is another digest;
-                TagConflict when the tag is immutable and elsewhere.
+            RetryLater: RegistryError when content it points at is not there.
+            NeedsHuman: TagConflict when the tag is immutable and elsewhere; RefusedByRegistry when `target` is another
+                digest.
         """
         self._check_complete(manifest)
         digest = manifest.descriptor.digest
@@ -93,8 +94,8 @@ class MemoryRepository:
     def _check_complete(self, manifest: Manifest) -> None:
         gone = self.missing_blobs(manifest.blobs) | self.missing_manifests(each.digest for each in manifest.children)
         if gone:
-            raise NeedsHuman(
-                Reason.REFUSED_BY_REGISTRY,
+            raise RetryLater(
+                Reason.REGISTRY_ERROR,
                 f"manifest {manifest.descriptor.digest} points at content that is not there: {min(gone)}",
             )
 

@@ -1,0 +1,142 @@
+"""One registry, seen with one identity: authorised requests and nothing but clear errors."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from transship.errors import Reason, TransshipError
+from transship.oci.reference import Registry
+from transship.registry.auth import Credentials
+from transship.registry.failures import Asked, Refusal, failure, unreachable
+from transship.registry.redirect import MAX_HOPS, REDIRECTS, next_url, origin
+from transship.registry.transport import Transport, finish
+
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send; `path` is below `/v2/`, or a whole URL that the registry gave."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterator[bytes] | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it can be sent again: a stream cannot."""
+        return self.body is None or isinstance(self.body, bytes)
+
+
+class Exchange:
+    """Sends requests to one registry. Thread-safe."""
+
+    def __init__(self, transport: Transport, registry: Registry, credentials: Credentials) -> None:
+        self._transport = transport
+        self._registry = registry
+        self._credentials = credentials
+        self._base = transport.hosts.base_url(registry.host)
+
+    def send(self, asked: Asked, request: Request) -> BaseHTTPResponse:
+        """Send a request and return whatever the registry answers; its body has to be read or closed.
+
+        A refused Authorization is renewed and tried once more: on 401, and on 403 because that is how ECR answers an
+        expired token (ecr.md §2, row 3).
+
+        Raises:
+            RetryLater: Unreachable, or the credentials were renewed under a stream that cannot be sent again.
+            NeedsHuman: the host may not be talked to, or there are no credentials.
+        """
+        url = self.url(request.path)
+        authorization = self._authorization(asked)
+        response = self._open(asked, url, request, authorization)
+        if response.status not in _REFUSED or authorization is None:
+            return response
+        renewed = self._renew(asked, authorization)
+        if renewed == authorization:
+            return response
+        finish(response)
+        if not request.is_repeatable:
+            raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} refused the credentials; they have been renewed")
+        return self._open(asked, url, request, renewed)
+
+    def fetch(self, asked: Asked, request: Request) -> tuple[BaseHTTPResponse, str]:
+        """Send a request that reads and follow where it leads; returns the answer and the host that gave it.
+
+        Raises:
+            RetryLater, NeedsHuman: as `send`, and for redirects that lead too far or where nothing may lead.
+        """
+        url = self.url(request.path)
+        response = self.send(asked, request)
+        hops = 0
+        while response.status in REDIRECTS and hops < MAX_HOPS:
+            url = next_url(asked, url, response)
+            own = self._authorization(asked) if origin(url) == origin(self._base) else None
+            response = self._open(asked, url, request, own)
+            hops += 1
+        if response.status not in REDIRECTS:
+            self._check_encoding(asked, url, response)
+            return response, origin(url)[1]
+        response.close()
+        raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} redirects {asked.what} more than {MAX_HOPS} times")
+
+    def expect(self, asked: Asked, request: Request, *wanted: int) -> BaseHTTPResponse:
+        """Send a request, and raise what any status but the wanted ones means.
+
+        Raises:
+            RetryLater, NeedsHuman: as `send`, and by `failures.failure`.
+        """
+        response = self.send(asked, request)
+        if response.status not in wanted:
+            raise failure(asked, Refusal.read(response))
+        return response
+
+    def url(self, path: str) -> str:
+        """The URL of a path below `/v2/`; a whole URL stays itself."""
+        return path if "://" in path else f"{self._base}/v2/{path}"
+
+    def _open(self, asked: Asked, url: str, request: Request, authorization: str | None) -> BaseHTTPResponse:
+        headers = dict(request.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        try:
+            return self._transport.open(request.method, url, headers, request.body)
+        except HTTPError as error:
+            raise unreachable(asked, origin(url)[1], error) from None  # its text holds the URL with its query
+        except TransshipError as error:
+            _place(asked, error)
+            raise
+
+    def _authorization(self, asked: Asked) -> str | None:
+        try:
+            return self._credentials.authorization(self._registry)
+        except TransshipError as error:
+            _place(asked, error)
+            raise
+
+    def _renew(self, asked: Asked, refused: str) -> str | None:
+        try:
+            self._credentials.renew(self._registry, refused)
+        except TransshipError as error:
+            _place(asked, error)
+            raise
+        return self._authorization(asked)
+
+    @staticmethod
+    def _check_encoding(asked: Asked, url: str, response: BaseHTTPResponse) -> None:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            response.close()
+            raise asked.human(
+                Reason.REFUSED_BY_REGISTRY,
+                f"{origin(url)[1]} sent {asked.what} with a Content-Encoding nobody asked for; "
+                "check for a proxy that rewrites answers",
+            )
+
+
+def _place(asked: Asked, error: TransshipError) -> None:
+    error.side = error.side or asked.side
+    error.step = error.step or asked.step

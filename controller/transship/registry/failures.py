@@ -1,0 +1,166 @@
+"""The one place where what a registry or the network says becomes the error tree.
+
+What may appear in a message is an allow-list: OCI error code, HTTP status, host, repository, digest or tag, and of
+ECR's denial text the principal, action and resource that strict expressions can find in it (ecr.md §2, rows 3, 4, 5,
+13, 14, 17, 19). Bodies, headers, query strings and tokens never do.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+
+from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError
+from transship.oci.reference import Repository
+from transship.registry.transport import finish
+
+_CODE = re.compile(r"[A-Z][A-Z_]{1,39}\Z")
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]{0,10}:(?:sts|iam)::\d{12}:[\w+=,.@/-]{1,200}")
+_ACTION = re.compile(r"\becr:[A-Za-z]{1,60}\b")
+_RESOURCE = re.compile(r"arn:aws[a-z-]{0,10}:ecr:[a-z0-9-]{1,30}:\d{12}:repository/[a-z0-9._/-]{1,255}")
+
+_MISMATCH = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "SIZE_INVALID"})
+_VANISHED = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UNKNOWN"})
+_THROTTLED = frozenset({"TOOMANYREQUESTS", "THROTTLING"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of whom, for messages.
+
+    Attributes:
+        side: source or destination.
+        step: in the words of the design ("resolve", "push blob", ...).
+        repository: where.
+        what: the tag or digest it is about.
+    """
+
+    side: Side
+    step: str
+    repository: Repository
+    what: str
+
+    @property
+    def host(self) -> str:
+        """The registry's host."""
+        return self.repository.registry.host
+
+    def retry(self, reason: Reason, message: str, after: float | None = None) -> RetryLater:
+        """An error that can heal."""
+        return RetryLater(reason, message, side=self.side, step=self.step, after=after)
+
+    def human(self, reason: Reason, message: str) -> NeedsHuman:
+        """An error that needs somebody."""
+        return NeedsHuman(reason, message, side=self.side, step=self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that is not the wanted one, read as far as it may be read."""
+
+    status: int
+    code: str = ""
+    denial: str = ""
+    after: float | None = None
+
+    @classmethod
+    def read(cls, response: BaseHTTPResponse) -> "Refusal":
+        """Read status, code and denial of an error answer, and be done with it."""
+        body = finish(response)
+        return cls(response.status, _code(body), _denial(body), _retry_after(response))
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.code}".strip()
+
+
+def unreachable(asked: Asked, host: str, error: HTTPError) -> RetryLater:
+    """The network failed on the way to a host, which may be another one than the registry."""
+    return asked.retry(Reason.UNREACHABLE, f"{host} cannot be reached for {asked.what}: {_network(error)}")
+
+
+def _network(error: HTTPError) -> str:
+    if isinstance(error, ProxyError):
+        return "the proxy does not let the connection through; check HTTPS_PROXY and NO_PROXY"
+    if isinstance(error, NameResolutionError):
+        return "its name does not resolve; check the registry's name and DNS"
+    if isinstance(error, SSLError):
+        return "TLS failed; check that its certificate authority is trusted (CA file)"
+    if isinstance(error, NewConnectionError):
+        return "nothing accepts a connection there; check the network's rules"
+    if isinstance(error, HTTPTimeoutError):
+        return "it did not answer in time"
+    return "the connection failed or broke off"
+
+
+def failure(asked: Asked, refusal: Refusal) -> TransshipError:
+    """What a registry's refusal means for what happens next."""
+    said = f"{asked.host} answered {refusal} for {asked.what} in {asked.repository.path}"
+    if refusal.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return asked.human(Reason.DENIED, f"{said}; {refusal.denial or _what_to_check(asked)}")
+    asked_to_wait = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and refusal.after is not None
+    if refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.code in _THROTTLED or asked_to_wait:
+        return asked.retry(Reason.THROTTLED, said, refusal.after)
+    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.REQUEST_TIMEOUT:
+        return asked.retry(Reason.REGISTRY_ERROR, said)
+    return _client_failure(asked, refusal, said)
+
+
+def _client_failure(asked: Asked, refusal: Refusal, said: str) -> TransshipError:
+    if refusal.code in _MISMATCH:
+        return asked.retry(Reason.CONTENT_MISMATCH, f"{said}: the bytes that arrived there are not the wanted ones")
+    if refusal.code in _VANISHED:
+        # Content that was there a moment ago: a clean-up at the registry (ecr.md row 26), healed by looking again.
+        return asked.retry(Reason.REGISTRY_ERROR, f"{said}: content it points at is not there")
+    if refusal.code == "NAME_UNKNOWN" or refusal.status == HTTPStatus.NOT_FOUND:
+        return asked.human(
+            Reason.REPOSITORY_MISSING,
+            f"{said}; create the repository {asked.repository}, or let the policy create it",
+        )
+    return asked.human(
+        Reason.REFUSED_BY_REGISTRY,
+        f"{said}; the registry does not take this content (its limits and media types are its own)",
+    )
+
+
+def _what_to_check(asked: Asked) -> str:
+    need = "read" if asked.side is Side.SOURCE else "read and write"
+    return (
+        "credentials were renewed once where there are any; check that the policy's role may "
+        f"{need} this repository, by its own permissions and by the repository's policy"
+    )
+
+
+def _denial(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    principal, action, resource = (pattern.search(text) for pattern in (_PRINCIPAL, _ACTION, _RESOURCE))
+    if not principal or not action:
+        return ""
+    where = f" on {resource[0]}" if resource else ""
+    allow = "allow it in the principal's own policy and, across accounts, in the repository's policy"
+    return f"{principal[0]} may not {action[0]}{where}: {allow}"
+
+
+def _code(body: bytes) -> str:
+    try:
+        errors = json.loads(body)["errors"]
+        code = str(errors[0]["code"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return ""
+    return code if _CODE.match(code) else ""
+
+
+def _retry_after(response: BaseHTTPResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    if re.fullmatch(r"\d{1,6}", text):
+        return float(text)
+    try:
+        # The answer's own Date is the clock that Retry-After was written by.
+        wait = parsedate_to_datetime(text) - parsedate_to_datetime(response.headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())

@@ -1,0 +1,55 @@
+"""A repository of a registry, behind the store ports."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from transship.errors import Side
+from transship.oci.descriptor import Descriptor
+from transship.oci.digest import Digest
+from transship.oci.manifest import Manifest
+from transship.oci.reference import Repository, Tag
+from transship.registry.auth import Credentials
+from transship.registry.blobs import Blobs
+from transship.registry.exchange import Exchange
+from transship.registry.manifests import Manifests
+from transship.registry.transport import Transport
+
+
+class HttpRepository:
+    """Implements `Source` and `Destination` for one repository, one side and one identity.
+
+    Thread-safe and cheap to make: connections belong to the transport.
+    """
+
+    def __init__(self, repository: Repository, side: Side, transport: Transport, credentials: Credentials) -> None:
+        exchange = Exchange(transport, repository.registry, credentials)
+        self._manifests = Manifests(exchange, repository, side)
+        self._blobs = Blobs(exchange, repository, side)
+
+    def resolve(self, target: Tag | Digest) -> Descriptor | None:
+        """See `Resolver`."""
+        return self._manifests.resolve(target)
+
+    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+        """See `Fetcher`."""
+        return self._manifests.fetch(digest)
+
+    def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """See `Fetcher`."""
+        return self._blobs.open(blob)
+
+    def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        return self._manifests.missing(digests)
+
+    def missing_blobs(self, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        return self._blobs.missing(blobs)
+
+    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+        """See `Pusher`."""
+        self._blobs.push(blob, chunks)
+
+    def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
+        """See `Pusher`."""
+        self._manifests.push(manifest, target)
