@@ -82,7 +82,7 @@ class Events:
         if event["type"] == "DELETED":
             self._known.forget_request(key, metadata["uid"])
             return
-        _, is_new = self._known.see_request(event["object"])
+        is_new = self._known.see_request(event["object"])[1]
         if is_new:
             self._queues.requests.add(key)
 
