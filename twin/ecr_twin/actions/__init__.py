@@ -1,0 +1,58 @@
+"""The actions of the ECR API, each once.
+
+The JSON face calls them directly. The v2 face translates every HTTP call into one of them, as ECR's own front end
+appears to (facts §2), so that permissions, counts and (once they exist) rate limits are the same on both faces.
+
+An action is ``async (services, call, params) -> result`` with params and result in the shapes of the service model;
+it refuses by raising `Refusal` with a code of the model.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from ecr_twin.actions import access, layers, pull, push, referrers, repositories, settings
+from ecr_twin.errors import Refusal
+from ecr_twin.services import Call, Services
+
+Action = Callable[[Services, Call, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+ACTIONS: Mapping[str, Action] = {
+    "BatchCheckLayerAvailability": layers.batch_check_layer_availability,
+    "BatchDeleteImage": push.batch_delete_image,
+    "BatchGetImage": pull.batch_get_image,
+    "CompleteLayerUpload": layers.complete_layer_upload,
+    "CreateRepository": repositories.create_repository,
+    "DeleteLifecyclePolicy": settings.delete_lifecycle_policy,
+    "DeleteRepository": repositories.delete_repository,
+    "DeleteRepositoryPolicy": access.delete_repository_policy,
+    "DescribeImages": pull.describe_images,
+    "DescribeRepositories": repositories.describe_repositories,
+    "GetAccountSetting": settings.get_account_setting,
+    "GetAuthorizationToken": access.get_authorization_token,
+    "GetDownloadUrlForLayer": layers.get_download_url_for_layer,
+    "GetLifecyclePolicy": settings.get_lifecycle_policy,
+    "GetRepositoryPolicy": access.get_repository_policy,
+    "InitiateLayerUpload": layers.initiate_layer_upload,
+    "ListImageReferrers": referrers.list_image_referrers,
+    "ListImages": pull.list_images,
+    "ListTagsForResource": settings.list_tags_for_resource,
+    "PutAccountSetting": settings.put_account_setting,
+    "PutImage": push.put_image,
+    "PutImageTagMutability": settings.put_image_tag_mutability,
+    "PutLifecyclePolicy": settings.put_lifecycle_policy,
+    "SetRepositoryPolicy": access.set_repository_policy,
+    "TagResource": settings.tag_resource,
+    "UntagResource": settings.untag_resource,
+    "UploadLayerPart": layers.upload_layer_part,
+}
+
+
+async def perform(services: Services, call: Call, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one action, counted in the ledger."""
+    key = call.key(f"ecr:{operation}")
+    services.ledger.add(key, requests=1)
+    try:
+        return await ACTIONS[operation](services, call, params)
+    except Refusal:
+        services.ledger.add(key, refused=1)
+        raise

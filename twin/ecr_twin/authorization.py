@@ -1,0 +1,79 @@
+"""The decision: identity policies and the resource's policy together.
+
+A5 (facts §5, [D:repository-policies]): across accounts both sides must allow, within one account either suffices, an
+explicit Deny anywhere wins. A7 (fact 4): a denial names principal, action, resource, and which policy lacked it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ecr_twin.policy import Document, Request, Verdict
+from ecr_twin.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A principal with the identity policies attached to it, and the access key it came with."""
+
+    principal: Principal
+    policies: tuple[Document, ...]
+    access_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this caller do this?
+
+    Attributes:
+        caller: who asks.
+        action: IAM spelling, for example ``ecr:BatchGetImage``.
+        resource: ARN, or ``*`` for actions without a resource (A9: ecr:GetAuthorizationToken).
+        owner: the account that owns the resource.
+        policy: the policy on the resource, None when there is none.
+        context: further condition keys of the request, lower case.
+    """
+
+    caller: Caller
+    action: str
+    resource: str
+    owner: str
+    policy: Document | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+def denial(question: Question) -> str | None:
+    """Give the reason why the answer is no, as AWS words it; None when it is yes."""
+    principal = question.caller.principal
+    request = Request(principal, question.action, question.resource, question.context)
+    identity = _strongest(document.verdict(request) for document in question.caller.policies)
+    resource = question.policy.verdict(request) if question.policy else Verdict.SILENT
+    reason = _reason(identity, resource, same_account=principal.account == question.owner)
+    if reason is None:
+        return None
+    return (
+        f"User: {principal.arn} is not authorized to perform: {question.action} on resource: {question.resource} "
+        + reason.format(action=question.action)
+    )
+
+
+def _strongest(verdicts: Iterable[Verdict]) -> Verdict:
+    said = set(verdicts)
+    return next((verdict for verdict in (Verdict.DENY, Verdict.ALLOW) if verdict in said), Verdict.SILENT)
+
+
+def _reason(identity: Verdict, resource: Verdict, *, same_account: bool) -> str | None:
+    if identity is Verdict.DENY:
+        return "with an explicit deny in an identity-based policy"
+    if resource is Verdict.DENY:
+        return "with an explicit deny in a resource-based policy"
+    allowed = identity is Verdict.ALLOW
+    # Naming the account hands the decision to its identity policies; naming the principal is itself the grant.
+    if same_account:
+        granted = allowed or resource is Verdict.ALLOW
+    else:
+        granted = allowed and resource in {Verdict.ALLOW, Verdict.DELEGATE}
+    if granted:
+        return None
+    if allowed:
+        return "because no resource-based policy allows the {action} action"
+    return "because no identity-based policy allows the {action} action"

@@ -1,0 +1,81 @@
+"""Which access keys exist, and whom they stand for: configured users, and sessions that STS handed out."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ecr_twin import principals
+from ecr_twin.authorization import Caller
+from ecr_twin.config import Config, Role
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a signature is checked with. ``expires_at`` is None for long-lived keys."""
+
+    caller: Caller
+    secret: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+
+
+class Directory:
+    """Users, roles and sessions of all accounts."""
+
+    def __init__(self, config: Config, connection: sqlite3.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._organizations = {account.id: account.organization for account in config.accounts.values()}
+        self.roles: dict[str, Role] = {role.arn: role for account in config.accounts.values() for role in account.roles}
+        self._users = {
+            user.access_key_id: Credential(
+                Caller(
+                    principals.user(user.account, "aws", user.name, self._organizations[user.account]),
+                    user.policies,
+                    user.access_key_id,
+                ),
+                user.secret_access_key,
+            )
+            for account in config.accounts.values()
+            for user in account.users
+        }
+
+    def credential(self, access_key_id: str) -> Credential | None:
+        """Look an access key up, expired or not."""
+        if access_key_id in self._users:
+            return self._users[access_key_id]
+        row = self._connection.execute("SELECT * FROM sessions WHERE access_key_id = ?", (access_key_id,)).fetchone()
+        role = self.roles.get(row["role_arn"]) if row else None
+        if role is None:
+            return None
+        principal = principals.session(role.arn, row["session_name"], self._organizations[role.account])
+        caller = Caller(principal, role.policies, access_key_id)
+        return Credential(caller, row["secret"], row["session_token"], row["expires_at"])
+
+    def open_session(self, role: Role, session_name: str, seconds: int) -> Credential:
+        """Hand out temporary credentials for a role."""
+        access_key_id = "ASIA" + secrets.token_hex(8).upper()
+        self._connection.execute(
+            "INSERT INTO sessions (access_key_id, secret, session_token, role_arn, session_name, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                access_key_id, secrets.token_urlsafe(30), secrets.token_urlsafe(240), role.arn, session_name,
+                self._clock() + seconds,
+            ),
+        )  # fmt: skip
+        credential = self.credential(access_key_id)
+        if credential is None:
+            raise AssertionError(access_key_id)
+        return credential
+
+    def exists(self, name: str) -> bool:
+        """Tell whether an account id, or the ARN of a user, a role or a role's session, is known (R4)."""
+        arns = {credential.caller.principal.arn for credential in self._users.values()}
+        if name in self._organizations or name in self.roles or name in arns:
+            return True
+        _, _, resource = name.partition(":assumed-role/")
+        account, role = name.split(":")[4:5], resource.partition("/")[0]
+        return bool(role) and any(f":iam::{account[0]}:role/{role}" in arn for arn in self.roles)

@@ -1,0 +1,87 @@
+"""The way in for stock clients: an HTTP CONNECT proxy that knows the twin's host names and no others.
+
+A client that is told HTTPS_PROXY and the CA speaks to the real AWS names; nothing leaves the machine.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+_HEAD_LIMIT = 16 * 1024
+_PIECE = 256 * 1024
+_HEAD_SECONDS = 30.0
+
+#: Gives the loopback port behind a host name and port, None when the twin does not answer for it.
+Resolve = Callable[[str, int], int | None]
+
+
+class Proxy:
+    """The proxy's listener and its tunnels."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._server: asyncio.Server | None = None
+        self._tunnels: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Listen on a free loopback port; gives the port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_HEAD_LIMIT)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """Stop listening and cut the tunnels."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tunnels:
+            task.cancel()
+        await asyncio.gather(*self._tunnels, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tunnels.add(task)
+        task.add_done_callback(self._tunnels.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_SECONDS)
+            method, _, rest = head.decode("latin-1").partition(" ")
+            target = rest.partition(" ")[0]
+            if method != "CONNECT":
+                await _refuse(writer, "405 Method Not Allowed", "ecr-twin's proxy only tunnels: use CONNECT.")
+            elif (port := self._port(target)) is None:
+                await _refuse(writer, "403 Forbidden", f"ecr-twin does not answer for {target}.")
+            else:
+                await _tunnel(reader, writer, port)
+        writer.close()
+
+    def _port(self, target: str) -> int | None:
+        host, _, port = target.rpartition(":")
+        return self._resolve(host.lower(), int(port)) if port.isdigit() else None
+
+
+async def _refuse(writer: asyncio.StreamWriter, status: str, sentence: str) -> None:
+    body = sentence.encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+
+
+async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await writer.drain()
+    try:
+        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+    finally:
+        inner_writer.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(_PIECE):
+        writer.write(piece)
+        await writer.drain()
+    with contextlib.suppress(OSError):
+        writer.write_eof()

@@ -1,0 +1,169 @@
+"""The composition root: builds every part, wires the faces to the listeners, and takes it all down again."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from aiohttp import web
+
+from ecr_twin import database, policy
+from ecr_twin.backing import Backing
+from ecr_twin.blob_host import BlobHost
+from ecr_twin.certificates import Authority
+from ecr_twin.config import Config, RepositorySpec
+from ecr_twin.directory import Clock
+from ecr_twin.distribution import Distribution
+from ecr_twin.errors import ConfigError, Refusal
+from ecr_twin.json_api import JsonApi
+from ecr_twin.names import Registry, blob_host, certificate_names, parse_host
+from ecr_twin.proxy import Proxy
+from ecr_twin.repositories import Repository
+from ecr_twin.requests import host_of
+from ecr_twin.services import Services
+from ecr_twin.signature import Verifier
+from ecr_twin.sts import Sts
+from ecr_twin.v2.gateway import Gateway
+
+_HTTPS = 443
+_LOOPBACK = frozenset(("127.0.0.1", "localhost"))
+#: Largest JSON request: a layer part of 20 MiB in base64, and room for the rest.
+_LARGEST_BODY = 32 * 1024 * 1024
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """One running twin, inside the current event loop.
+
+    Attributes:
+        services: the parts behind the faces; ``services.ledger`` counts.
+        proxy_url: where clients point HTTPS_PROXY.
+        https: host and port of the listener for API, STS and registries.
+        ca_path: the CA certificate that clients must trust.
+    """
+
+    def __init__(self, config: Config, state_dir: Path, distribution: Path, clock: Clock) -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self._config = config
+        self._state_dir = state_dir
+        self._distribution = Distribution(distribution, state_dir)
+        self._clock = clock
+        self._runners: list[web.AppRunner] = []
+        self._proxy = Proxy(self._resolve)
+        self._ports: dict[str, int] = {}
+        self.services: Services
+        self.proxy_url = ""
+        self.https = ""
+        self.ca_path = ""
+
+    async def start(self) -> None:
+        """Start everything; what was started is stopped again when a later part fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop everything that was started."""
+        await self._proxy.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        if hasattr(self, "services"):
+            await self.services.backing.close()
+            self.services.connection.close()
+        await self._distribution.stop()
+
+    async def _start(self) -> None:
+        backing = Backing(self._distribution.socket)
+        self.services = Services(self._config, database.connect(self._state_dir / "twin.db"), backing, self._clock)
+        await self._distribution.start(backing)
+        self._seed()
+        verifier = Verifier(self.services.directory, self._clock)
+        self._json_api, self._sts = JsonApi(self.services, verifier), Sts(self.services, verifier)
+        self._gateway, self._blob_host = Gateway(self.services), BlobHost(self.services)
+        authority = Authority(self._state_dir)
+        names = [name for region in self._config.regions for name in certificate_names(region)]
+        front = authority.server_context("front", [*names, "sts.amazonaws.com"])
+        blobs = authority.server_context("blobs", [blob_host(region) for region in self._config.regions])
+        self._ports = {
+            "front": await self._listen(self._front, front),
+            "blobs": await self._listen(self._blob_host.handle, blobs),
+        }
+        self.proxy_url = f"http://127.0.0.1:{await self._proxy.start()}"
+        self.https = f"127.0.0.1:{self._ports['front']}"
+        self.ca_path = str(authority.path)
+
+    async def _listen(self, handler: _Handler, context: ssl.SSLContext) -> int:
+        application = web.Application(client_max_size=_LARGEST_BODY)
+        application.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(application, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        port: int = runner.addresses[0][1]
+        return port
+
+    async def _front(self, request: web.Request) -> web.StreamResponse:
+        host = host_of(request)
+        if host in _LOOPBACK and request.path == "/_twin/ledger":
+            return web.json_response(self.services.ledger.rows())
+        endpoint = parse_host(host)
+        if endpoint is None or endpoint.region not in self._regions():
+            return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=f"ecr-twin does not answer for {host}.\n")
+        if endpoint.face == "api":
+            return await self._json_api.handle(request, endpoint.region)
+        if endpoint.face == "sts":
+            return await self._sts.handle(request, endpoint.region)
+        if endpoint.account is None:
+            return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=f"{host} has a listener of its own.\n")
+        return await self._gateway.handle(request, Registry(endpoint.account, endpoint.region))
+
+    def _resolve(self, host: str, port: int) -> int | None:
+        endpoint = parse_host(host)
+        if endpoint is None or port != _HTTPS or endpoint.region not in self._regions():
+            return None
+        return self._ports["blobs" if endpoint.face == "blobs" else "front"]
+
+    def _regions(self) -> frozenset[str]:
+        return frozenset((*self._config.regions, "us-east-1"))  # the global STS endpoint is in us-east-1
+
+    def _seed(self) -> None:
+        for account in self._config.accounts.values():
+            for region in self._config.regions:
+                for name, value in account.settings.items():
+                    self.services.set_setting(Registry(account.id, region), name, value)
+            for spec in account.repositories:
+                if self.services.repositories.find(spec.registry, spec.name) is None:
+                    self._create(spec)
+
+    def _create(self, spec: RepositorySpec) -> None:
+        text = json.dumps(spec.policy) if spec.policy is not None else None
+        try:
+            if text is not None:
+                policy.parse(text, "repository")
+            self.services.repositories.create(
+                Repository(
+                    id=0,
+                    registry=spec.registry,
+                    name=spec.name,
+                    created_at=self._clock(),
+                    mutability=spec.mutability,
+                    exclusion_filters=spec.exclusion_filters,
+                    policy=text,
+                )
+            )
+        except (policy.PolicyError, Refusal) as error:
+            raise ConfigError(f"Repository {spec.name} of account {spec.registry.account}: {error}") from error
+
+
+async def run_until(server: Server, stopped: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Run a server until an event is set."""
+    await server.start()
+    try:
+        ready()
+        await stopped.wait()
+    finally:
+        await server.stop()
