@@ -1,0 +1,68 @@
+"""Registries to test against: CNCF distribution, and one that lies."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from localworld.ports import LOOPBACK, free_ports, is_listening
+from localworld.processes import Processes, wait_until_ready
+from registry.hostile import HostileServer
+from transship.errors import Side
+from transship.oci.reference import Registry, Repository
+from transship.registry.auth import Basic, Credentials
+from transship.registry.hosts import HostRules
+from transship.registry.repository import HttpRepository
+from transship.registry.transport import Network, Transport
+
+SECRET = "canary-of-a-password"  # noqa: S105 - what must never be seen again
+
+
+@pytest.fixture(scope="session")
+def distribution(distribution_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a distribution registry that serves plain http from an empty directory."""
+    directory = tmp_path_factory.mktemp("distribution")
+    port = free_ports(1)[0]
+    configuration = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
+        "http": {"addr": f"{LOOPBACK}:{port}", "secret": uuid.uuid4().hex},
+    }
+    file = directory / "config.yaml"
+    file.write_text(yaml.safe_dump(configuration))
+    with Processes(directory) as processes:
+        child = processes.start("distribution", [str(distribution_binary), "serve", str(file)])
+        wait_until_ready(child, lambda: is_listening(port), seconds=20)
+        yield f"{LOOPBACK}:{port}"
+
+
+@pytest.fixture
+def hostile() -> Iterator[HostileServer]:
+    with HostileServer() as server:
+        yield server
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[HostileServer]:
+    """A second host, which nobody configured."""
+    with HostileServer() as server:
+        yield server
+
+
+def open_repository(
+    host: str, *, plain_http: Iterable[str] | None = None, credentials: Credentials | None = None
+) -> HttpRepository:
+    """The repository `shop/checkout` of a host, which may be spoken to in plain http unless something else is said."""
+    rules = HostRules.of(plain_http=(host,) if plain_http is None else plain_http)
+    repository = Repository.of(Registry.parse(host), "shop/checkout")
+    transport = Transport(Network(rules, idle_seconds=5.0))
+    return HttpRepository(repository, Side.SOURCE, transport, credentials or Basic("AWS", SECRET))
+
+
+@pytest.fixture
+def victim(hostile: HostileServer) -> HttpRepository:
+    """Our client, sent to the hostile registry."""
+    return open_repository(hostile.host)
