@@ -97,7 +97,9 @@ class HostileServer:
                 self.close_connection = "Content-Length" not in answer.headers
                 self.end_headers()
                 sent = 0
-                for chunk in answer.body if self.command != "HEAD" else ():
+                if self.command == "HEAD":
+                    return
+                for chunk in answer.body:
                     self.wfile.write(chunk)
                     sent += len(chunk)
                 # Fewer bytes than announced: the connection has to go, or the client waits for them.

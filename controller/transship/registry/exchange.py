@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from transship.errors import Reason, TransshipError
 from transship.oci.reference import Registry
@@ -104,7 +104,12 @@ class Exchange:
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            return self._transport.open(request.method, url, headers, request.body)
+            try:
+                return self._transport.open(request.method, url, headers, request.body)
+            except ProtocolError as error:
+                if not request.is_repeatable or not _is_hung_up(error):
+                    raise
+                return self._transport.open(request.method, url, headers, request.body)
         except HTTPError as error:
             raise unreachable(asked, origin(url)[1], error) from None  # its text holds the URL with its query
         except TransshipError as error:
@@ -135,6 +140,11 @@ class Exchange:
                 f"{origin(url)[1]} sent {asked.what} with a Content-Encoding nobody asked for; "
                 "check for a proxy that rewrites answers",
             )
+
+
+def _is_hung_up(error: ProtocolError) -> bool:
+    """Whether the other side closed the connection: what a kept connection may do at any time (RFC 9112, 9.3.1)."""
+    return any(isinstance(each, ConnectionError) for each in error.args)
 
 
 def _place(asked: Asked, error: TransshipError) -> None:
