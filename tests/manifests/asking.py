@@ -23,7 +23,7 @@ def may(control_plane: Cluster, who: Mapping[str, Any], namespace: str, right: t
 
 
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    """Ask again until it is so: discovery, OpenAPI and RBAC follow a write a moment later, and no condition says when."""
+    """Ask again until it is so: discovery, OpenAPI and RBAC follow a write a moment later, and no condition tells."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > deadline:

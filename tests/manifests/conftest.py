@@ -36,7 +36,7 @@ def rights(definitions: Cluster) -> Cluster:
     definitions.kubectl("apply", "--server-side", "--force-conflicts", f"-f={namespace}")
     definitions.kubectl("apply", "--server-side", "--force-conflicts", f"-k={installation.MANIFESTS / 'rbac'}")
     operator, own = {"user": asking.OPERATOR}, "transship-system"
-    for right in (("watch", "", "namespaces"), ("get", "coordination.k8s.io", "leases")):
+    for right in (("watch", "", "namespaces"), ("create", "coordination.k8s.io", "leases")):
         asking.wait_until(partial(asking.may, definitions, operator, own, right), f"the operator may {' '.join(right)}")
     return definitions
 

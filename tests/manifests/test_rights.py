@@ -1,6 +1,7 @@
 """The operator may do what it needs and nothing else; the whole of it can be applied."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ EVERYWHERE = {
     "transship.dev/promotionrequests/status": {"patch", "update"},
     "/events": {"create", "patch"},
     "events.k8s.io/events": {"create", "patch"},
+    "coordination.k8s.io/leases transship": {"list", "watch"},
 }
 # Every authenticated identity may ask about itself.
 OF_EVERYBODY = {"authentication.k8s.io", "authorization.k8s.io"}
@@ -43,8 +45,9 @@ def _rights(control_plane: Cluster, namespace: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for rule in json.loads(answer)["status"]["resourceRules"]:
         for group in set(rule["apiGroups"]) - OF_EVERYBODY:
-            for name in rule["resources"]:
-                found.setdefault(f"{group}/{name}", set()).update(rule["verbs"])
+            names = [f" {name}" for name in rule.get("resourceNames", [])] or [""]
+            for resource, name in product(rule["resources"], names):
+                found.setdefault(f"{group}/{resource}{name}", set()).update(rule["verbs"])
     return found
 
 
@@ -53,9 +56,22 @@ def test_in_any_namespace_the_operator_has_exactly_these_rights(rights: Cluster,
 
 
 def test_in_its_own_namespace_the_operator_may_hold_a_lease_as_well(rights: Cluster) -> None:
-    leases = {"coordination.k8s.io/leases": {"create", "get", "update"}}
+    of_its_own = {
+        "coordination.k8s.io/leases": {"create"},
+        "coordination.k8s.io/leases transship": {"get", "list", "update", "watch"},
+    }
 
-    assert _rights(rights, "transship-system") == EVERYWHERE | leases
+    assert _rights(rights, "transship-system") == EVERYWHERE | of_its_own
+
+
+def test_the_operator_may_watch_its_own_lease_across_namespaces_and_no_other(rights: Cluster) -> None:
+    def look(name: str) -> str:
+        only = f"--field-selector=metadata.name={name}"
+        return rights.kubectl("get", "leases", "--all-namespaces", only, "-o=name", f"--as={asking.OPERATOR}")
+
+    look("transship")
+    with pytest.raises(WorldError, match='cannot list resource "leases"'):
+        look("another")
 
 
 @pytest.mark.parametrize("is_own", [True, False], ids=["own namespace", "other namespace"])
@@ -73,6 +89,7 @@ def test_in_its_own_namespace_the_operator_may_hold_a_lease_as_well(rights: Clus
         ("delete", "batch", "jobs"),
         ("patch", "transship.dev", "promotionrequests"),
         ("create", "transship.dev", "promotionpolicies"),
+        ("list", "coordination.k8s.io", "leases"),
         ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
     ],
 )
