@@ -36,6 +36,7 @@ class Cluster(ABC):
     choice: str
     needs: tuple[str, ...] = ()
     admin: ApiServer
+    _kubectl_cache: "tempfile.TemporaryDirectory[str]"
 
     @property
     @abstractmethod
@@ -77,17 +78,25 @@ class Cluster(ABC):
             WorldError: It failed; the message is what it wrote to its standard error.
         """
         command = [str(self.kubectl_binary), f"--kubeconfig={self.kubeconfig}", *arguments]
-        result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        environment = os.environ | self.kubectl_environment
+        result = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise WorldError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
         return result.stdout
 
+    @property
+    def kubectl_environment(self) -> dict[str, str]:
+        """Keeps kubectl from writing its cache to the user's home, and from reading their preferences there."""
+        return {"KUBECACHEDIR": self._kubectl_cache.name, "KUBERC": "off"}
+
     def __enter__(self) -> Self:
+        self._kubectl_cache = tempfile.TemporaryDirectory(prefix="transship-kubectl-")
         try:
             self.start()
             self.admin = ApiServer(self.kubeconfig)
         except BaseException:  # also Ctrl-C: what has been started so far must not stay
             self.stop()
+            self._kubectl_cache.cleanup()
             raise
         return self
 
@@ -96,6 +105,7 @@ class Cluster(ABC):
     ) -> None:
         self.admin.close()
         self.stop()
+        self._kubectl_cache.cleanup()
 
 
 class ExistingCluster(Cluster):

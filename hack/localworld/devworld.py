@@ -30,7 +30,8 @@ def _exports(running: World) -> str:
         running.cluster.kubectl_binary.parent,
         *(tools.TOOLS[name].directory for name in ("crane", "kustomize")),
     }
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in running.controller_env().items()]
+    variables = running.controller_env() | running.cluster.kubectl_environment
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     return "\n".join([*lines, f'export PATH="{":".join(map(str, sorted(programs)))}:$PATH"', ""])
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from localworld import accounts, cluster, sample
+from localworld.accounts import Identity
 from localworld.cluster import Cluster
 from localworld.registries import Registries
 
@@ -37,21 +38,29 @@ class World:
         return self.registries.environment(controller) | {"KUBECONFIG": str(kubeconfig or self.cluster.kubeconfig)}
 
     def push_sample(self, tags: Iterable[str] = SAMPLE_TAGS, repository: str = SAMPLE_REPOSITORY) -> dict[str, str]:
-        """Push versions of the sample application to the development registry, as its pipeline would.
+        """See the function of this name."""
+        return push_sample(self.registries, tags, repository)
 
-        Returns:
-            The digest of each tag's index.
-        """
-        ci = self.identities["ci"]
-        with self.registries.ecr(ci) as ecr, suppress(ecr.exceptions.RepositoryAlreadyExistsException):
-            ecr.create_repository(repositoryName=repository)
-        return {tag: self._push(f"{ci.registry}/{repository}:{tag}", tag) for tag in tags}
 
-    def _push(self, reference: str, version: str) -> str:
-        with tempfile.TemporaryDirectory(prefix="transship-sample-") as directory:
-            digest = sample.write_layout(Path(directory), version)
-            self.registries.crane(self.identities["ci"], "push", directory, reference)
-        return digest
+def push_sample(
+    registries: Registries, tags: Iterable[str] = SAMPLE_TAGS, repository: str = SAMPLE_REPOSITORY
+) -> dict[str, str]:
+    """Push versions of the sample application to the development registry, as its pipeline would. Needs no cluster.
+
+    Returns:
+        The digest of each tag's index.
+    """
+    ci = accounts.identities()["ci"]
+    with registries.ecr(ci) as ecr, suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+        ecr.create_repository(repositoryName=repository)
+    return {tag: _push(registries, ci, f"{ci.registry}/{repository}:{tag}", tag) for tag in tags}
+
+
+def _push(registries: Registries, ci: Identity, reference: str, version: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="transship-sample-") as directory:
+        digest = sample.write_layout(Path(directory), version)
+        registries.crane(ci, "push", directory, reference)
+    return digest
 
 
 @contextmanager

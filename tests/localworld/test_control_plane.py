@@ -1,6 +1,6 @@
 """The control plane is a real one, and leaves nothing behind."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +41,16 @@ def _is_allowed(api: ApiServer, path: str) -> bool:
     return True
 
 
+def test_kubectl_writes_nothing_to_the_home_directory(
+    control_plane: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    control_plane.kubectl("get", "namespaces")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.cluster
 @pytest.mark.needs_tools
 def test_nothing_is_left_after_the_stop() -> None:
@@ -67,7 +77,7 @@ def test_nothing_is_left_after_the_stop() -> None:
     ],
 )
 def test_a_named_cluster_that_is_not_there_is_said_so(
-    variable: str, sentence: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    variable: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(KUBECONFIG_VARIABLE, raising=False)
     monkeypatch.setenv(variable, str(tmp_path / "nothing"))
