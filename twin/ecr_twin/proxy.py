@@ -10,6 +10,7 @@ from collections.abc import Callable
 _HEAD_LIMIT = 16 * 1024
 _PIECE = 256 * 1024
 _HEAD_SECONDS = 30.0
+_CLOSE_SECONDS = 1.0
 
 #: Gives the loopback port behind a host name and port, None when the twin does not answer for it.
 Resolve = Callable[[str, int], int | None]
@@ -45,17 +46,23 @@ class Proxy:
         task.add_done_callback(self._tunnels.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_SECONDS)
-            method, _, rest = head.decode("latin-1").partition(" ")
-            target = rest.partition(" ")[0]
-            if method != "CONNECT":
-                await _refuse(writer, "405 Method Not Allowed", "ecr-twin's proxy only tunnels: use CONNECT.")
-            elif (port := self._port(target)) is None:
-                await _refuse(writer, "403 Forbidden", f"ecr-twin does not answer for {target}.")
-            else:
-                await _tunnel(reader, writer, port)
-        writer.close()
+        try:
+            await self._answer(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the client went away, or spoke no HTTP: there is nobody to tell
+        finally:
+            await _close(writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HEAD_SECONDS)
+        method, _, rest = head.decode("latin-1").partition(" ")
+        target = rest.partition(" ")[0]
+        if method != "CONNECT":
+            await _refuse(writer, "405 Method Not Allowed", "ecr-twin's proxy only tunnels: use CONNECT.")
+        elif (port := self._port(target)) is None:
+            await _refuse(writer, "403 Forbidden", f"ecr-twin does not answer for {target}.")
+        else:
+            await _tunnel(reader, writer, port)
 
     def _port(self, target: str) -> int | None:
         host, _, port = target.rpartition(":")
@@ -76,7 +83,16 @@ async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, po
     try:
         await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
     finally:
-        inner_writer.close()
+        await _close(inner_writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await writer.wait_closed()
+    except OSError:  # TimeoutError is one: the peer does not read what is left for it
+        writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -71,7 +71,8 @@ def _walk(shape: Shape, value: Any, path: str, leaf: _Leaf) -> Any:
         return _structure(shape, value, path, leaf)
     if shape.type_name == "list":
         _need(value, list, path)
-        _within(shape, len(value), path, "length")
+        if leaf is _from_wire:  # responses share list shapes with requests, whose sizes do not bind them
+            _within(shape, len(value), path, "length")
         return [_walk(shape.member, item, f"{path}.{index + 1}.member", leaf) for index, item in enumerate(value)]  # type: ignore[attr-defined]
     if shape.type_name == "map":
         _need(value, dict, path)
