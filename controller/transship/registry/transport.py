@@ -41,7 +41,7 @@ class Network:
     connections_per_host: int = 32
 
 
-def ca_file(environment: Mapping[str, str] = os.environ) -> str | None:
+def ca_file_of(environment: Mapping[str, str] = os.environ) -> str | None:
     """The CA file the environment names, by the variables that OpenSSL, requests and the AWS tools read."""
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
     return next((environment[name] for name in names if environment.get(name)), None)

@@ -1,0 +1,150 @@
+"""Who we are: one boto3 session for the controller itself and one for each role a policy names.
+
+A role's session has exactly one source of credentials, AssumeRole; when that is refused nothing wider is tried in its
+place (threat T1). Credentials renew themselves shortly before they expire.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+
+from transship.aws.hosts import EcrHost
+from transship.promotion.policy import Endpoint
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_sts import STSClient
+
+_NOT_IN_SESSION_NAMES = re.compile(r"[^\w+=,.@-]", re.ASCII)
+_MAX_SESSION_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom AWS is asked.
+
+    Attributes:
+        role_arn: the role to assume; None is the controller's own identity.
+        external_id: what the role's trust policy asks for.
+        session_name: what CloudTrail shows; empty for the controller's own identity.
+    """
+
+    role_arn: str | None = None
+    external_id: str | None = None
+    session_name: str = ""
+
+    @classmethod
+    def of(cls, policy_name: str, endpoint: Endpoint) -> Self:
+        """The identity of one side of a policy."""
+        if endpoint.role_arn is None:
+            return cls()
+        name = _NOT_IN_SESSION_NAMES.sub("-", f"transship-{policy_name}")[:_MAX_SESSION_NAME]
+        return cls(endpoint.role_arn, endpoint.external_id, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How AWS is reached; proxies are those of the environment.
+
+    Attributes:
+        ca_file: PEM file of the authorities to trust instead of those botocore would.
+        connect_seconds: how long making a connection may take.
+        read_seconds: how long an answer may take.
+        attempts: how often one call is tried in all, with botocore's standard back-off.
+    """
+
+    ca_file: str | None = None
+    connect_seconds: float = 5.0
+    read_seconds: float = 20.0
+    attempts: int = 4
+
+    def config(self, host: EcrHost) -> Config:
+        """The client configuration for one registry's Region and kind of endpoint."""
+        return Config(
+            connect_timeout=self.connect_seconds,
+            read_timeout=self.read_seconds,
+            retries={"mode": "standard", "total_max_attempts": self.attempts},
+            use_fips_endpoint=host.is_fips,
+            use_dualstack_endpoint=host.is_dual_stack,
+            user_agent_extra="transship",
+        )
+
+
+class Clients:
+    """Makes clients, once for each identity and kind of endpoint, when they are asked for. Thread-safe."""
+
+    def __init__(self, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach()
+        self._lock = threading.RLock()  # making a role's session needs the controller's own
+        self._sessions: dict[Identity, boto3.Session] = {}
+        self._clients: dict[tuple[Identity, str, EcrHost], Any] = {}
+
+    def ecr(self, identity: Identity, host: EcrHost) -> "ECRClient":
+        """The ECR API of a registry's Region. Calls raise botocore's exceptions: wrap them in `aws_errors`."""
+        client: ECRClient = self._client("ecr", identity, host)
+        return client
+
+    def sts(self, identity: Identity, host: EcrHost) -> "STSClient":
+        """STS in a registry's own Region."""
+        client: STSClient = self._client("sts", identity, host)
+        return client
+
+    def _client(self, service: str, identity: Identity, host: EcrHost) -> Any:
+        place = EcrHost("", host.region, host.partition, host.is_fips, host.is_dual_stack)
+        with self._lock:
+            key = (identity, service, place)
+            if key not in self._clients:
+                make: Callable[..., Any] = self._session(identity, place).client  # its stubs want a literal service
+                self._clients[key] = make(
+                    service,
+                    region_name=host.region,
+                    config=self._reach.config(host),
+                    verify=self._reach.ca_file,
+                )
+            return self._clients[key]
+
+    def _session(self, identity: Identity, place: EcrHost) -> boto3.Session:
+        if identity not in self._sessions:
+            self._sessions[identity] = boto3.Session() if identity.role_arn is None else self._assume(identity, place)
+        return self._sessions[identity]
+
+    def _assume(self, identity: Identity, place: EcrHost) -> boto3.Session:
+        sts = self.sts(Identity(), place)
+        core = botocore.session.Session()
+        provider = _OneRole(lambda: _assume_role(sts, identity))
+        core.register_component("credential_provider", CredentialResolver([provider]))
+        return boto3.Session(botocore_session=core)
+
+
+class _OneRole(CredentialProvider):
+    """A chain of credentials with one link."""
+
+    METHOD = "transship-assume-role"
+
+    def __init__(self, refresh: Callable[[], dict[str, str]]) -> None:
+        super().__init__()
+        self._refresh = refresh
+
+    def load(self) -> DeferredRefreshableCredentials:
+        return DeferredRefreshableCredentials(self._refresh, self.METHOD)
+
+
+def _assume_role(sts: "STSClient", identity: Identity) -> dict[str, str]:
+    arguments: dict[str, Any] = {"RoleArn": identity.role_arn, "RoleSessionName": identity.session_name}
+    if identity.external_id:
+        arguments["ExternalId"] = identity.external_id
+    answer = sts.assume_role(**arguments)
+    credentials = answer["Credentials"]
+    return {
+        "access_key": credentials["AccessKeyId"],
+        "secret_key": credentials["SecretAccessKey"],
+        "token": credentials["SessionToken"],
+        "expiry_time": credentials["Expiration"].isoformat(),
+    }

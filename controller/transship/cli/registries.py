@@ -1,0 +1,89 @@
+"""The registries of policies: ECR by AWS credentials, others as they are configured."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from transship.aws.hosts import EcrHost
+from transship.aws.identity import Clients, Identity, Reach
+from transship.aws.repositories import ensure
+from transship.aws.tokens import Tokens, fetcher
+from transship.errors import Side, TransshipError
+from transship.oci.reference import Registry, Repository
+from transship.promotion.policy import Endpoint, PromotionPolicy
+from transship.registry.auth import Anonymous, Credentials
+from transship.registry.hosts import HostRules
+from transship.registry.repository import HttpRepository
+from transship.registry.transport import Network, Transport, ca_file_of
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AwsRegistries:
+    """Implements `promotion.ports.Registries`. Thread-safe; connects to nothing before it is asked to.
+
+    A policy's ECR registries are spoken to as that policy's identities and no other; a registry that is not ECR gets
+    the credentials configured for its host, or none.
+
+    Args:
+        ca_file: PEM file of the authorities to trust, for registries and AWS; the environment's, or the system's, if
+            not given.
+        plain_http: hosts (`host[:port]`) that are spoken to without TLS, which may be this machine.
+        local: hosts that may be IP literals or this machine.
+        credentials: of registries that are not ECR, by host.
+        clock: the time now, for the age of tokens.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: str | Path | None = None,
+        plain_http: Iterable[str] = (),
+        local: Iterable[str] = (),
+        credentials: Mapping[str, Credentials] | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        authorities = str(ca_file) if ca_file else ca_file_of()
+        self._transport = Transport(Network(HostRules.of(plain_http=plain_http, local=local), authorities))
+        self._clients = Clients(Reach(authorities))
+        self._configured = dict(credentials or {})
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens: dict[tuple[Identity, str, str, bool, bool], Tokens] = {}
+
+    def source(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository:
+        """See `Registries`."""
+        return self._open(policy, policy.source, repository, Side.SOURCE)
+
+    def destination(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository:
+        """See `Registries`."""
+        return self._open(policy, policy.destination, repository, Side.DESTINATION)
+
+    def ensure_repository(self, policy: PromotionPolicy, repository: Repository) -> None:
+        """See `Registries`; registries other than ECR make repositories by themselves."""
+        host = EcrHost.of(repository.registry)
+        if host is None:
+            return
+        identity = Identity.of(policy.name, policy.destination)
+        try:
+            ensure(self._clients, identity, host, repository, policy.destination_repository)
+        except TransshipError as error:
+            error.side, error.step = Side.DESTINATION, error.step or "ensure repository"
+            raise
+
+    def _open(self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side) -> HttpRepository:
+        credentials = self._credentials(Identity.of(policy.name, endpoint), repository.registry)
+        return HttpRepository(repository, side, self._transport, credentials)
+
+    def _credentials(self, identity: Identity, registry: Registry) -> Credentials:
+        host = EcrHost.of(registry)
+        if host is None:
+            return self._configured.get(registry.host) or Anonymous()
+        key = (identity, host.partition, host.region, host.is_fips, host.is_dual_stack)
+        with self._lock:
+            if key not in self._tokens:
+                self._tokens[key] = Tokens(host, fetcher(self._clients, identity, host, self._clock), self._clock)
+            return self._tokens[key]
