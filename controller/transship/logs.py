@@ -34,6 +34,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # What is retried is told once by whoever gives up, with a sentence; each try would only be noise.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -41,8 +43,9 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
 def _tail(style: str) -> Iterable[structlog.typing.Processor]:
     yield structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if style == "console":
-        yield structlog.dev.ConsoleRenderer()
+        yield structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         return
-    yield structlog.processors.dict_tracebacks
+    # Never the values of local variables: a frame of an HTTP client holds headers and tokens.
+    yield structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
     yield structlog.processors.EventRenamer("message")
     yield structlog.processors.JSONRenderer()

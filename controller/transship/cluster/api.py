@@ -23,6 +23,7 @@ _TIMEOUT_SECONDS = (5, 30)
 _POOL_SIZE = 32
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
+_FIRST_FAILURE = 300
 
 
 class NotFound(Exception):  # noqa: N818 - an answer, not a fault
@@ -121,23 +122,23 @@ class Api:
                 method, url, headers=headers, body=body, _request_timeout=_TIMEOUT_SECONDS
             )
             content = response.read()
-        except ApiException as error:
-            raise _sorted(error, method, path) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise RetryLater(
                 Reason.UNREACHABLE, f"the API server does not answer ({type(error).__name__})", step=f"{method} {path}"
             ) from error
+        if response.status >= _FIRST_FAILURE:
+            raise _failure(response.status, _message(content), method, path)
         answer: dict[str, Any] = json.loads(content)
         return answer
 
 
-def _sorted(error: ApiException, method: str, path: str) -> Exception:
-    step, message, status = f"{method} {path}", _message(error), error.status
-    answers: dict[int | None, Exception] = {
+def _failure(status: int, message: str, method: str, path: str) -> Exception:
+    step = f"{method} {path}"
+    answers: dict[int, Exception] = {
         404: NotFound(step),
         409: Conflict(message),
         400: Invalid(message),
-        # A JSON patch whose test fails is refused as unprocessable; it means "this is not the object you think it is".
+        # A JSON patch whose test fails is refused as unprocessable: this is not the object the writer thought it was.
         422: Conflict(message) if method == "PATCH" and "test" in message else Invalid(message),
     }
     if status in answers:
@@ -149,8 +150,8 @@ def _sorted(error: ApiException, method: str, path: str) -> Exception:
     return NeedsHuman(Reason.INTERNAL_ERROR, f"the API server answered {status} ({message})", step=step)
 
 
-def _message(error: ApiException) -> str:
+def _message(content: bytes) -> str:
     try:
-        return str(json.loads(error.body or "{}")["message"])[:500]
+        return str(json.loads(content)["message"])[:500]
     except (ValueError, KeyError, TypeError):
-        return str(error.reason)[:200]
+        return "without a reason"

@@ -125,6 +125,7 @@ class Events:
     def register(self) -> kopf.OperatorRegistry:
         """The handlers, as kopf takes them."""
         registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(_log_in)
         for group, version, plural, kind in WORKLOADS:
             kopf.on.event(group, version, plural, id=plural, registry=registry)(
                 self.workload(kind, f"{group}/{version}")
@@ -136,7 +137,12 @@ class Events:
         return registry
 
 
-def settings(lease_name: str) -> kopf.OperatorSettings:
+async def _log_in(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+    """Credentials as a pod has them, or as a person has them; kopf asks again when they expire."""
+    return kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
+
+
+def watch_settings(lease_name: str) -> kopf.OperatorSettings:
     """How kopf watches: every time-out set, lists in chunks, of Leases only our own."""
     chosen = kopf.OperatorSettings()
     chosen.watching.server_timeout = _SERVER_TIMEOUT

@@ -74,7 +74,7 @@ class Leader:
         self._is_leading = False
         try:
             lease = self._leases.lease(self._namespace, self._name)
-            if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
+            if lease is not None and lease.get("spec", {}).get("holderIdentity") == self._identity:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                 self._leases.write_lease(lease)
         except TransshipError as error:
@@ -97,7 +97,8 @@ class Leader:
         return True
 
     def _is_held_by_another(self, lease: dict[str, Any]) -> bool:
-        holder = lease["spec"].get("holderIdentity")
+        spec = lease.get("spec") or {}  # an installation may bring an empty Lease, so that it need not be created
+        holder = spec.get("holderIdentity")
         if holder == self._identity:
             return False
         version = lease["metadata"]["resourceVersion"]
@@ -105,12 +106,12 @@ class Leader:
             self._seen = (version, time.monotonic())
         if not holder:
             return False
-        seconds = float(lease["spec"].get("leaseDurationSeconds") or self._seconds)
+        seconds = float(spec.get("leaseDurationSeconds") or self._seconds)
         return time.monotonic() - self._seen[1] < seconds
 
     def _mine(self, lease: dict[str, Any] | None) -> dict[str, Any]:
         now = datetime.now(UTC).strftime(_TIME_FORMAT)
-        spec = dict(lease["spec"]) if lease else {}
+        spec = dict(lease.get("spec") or {}) if lease else {}
         if spec.get("holderIdentity") != self._identity:
             spec["acquireTime"] = now
             spec["leaseTransitions"] = spec.get("leaseTransitions", 0) + (1 if lease else 0)

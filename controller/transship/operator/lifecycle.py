@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import kopf
 import structlog
 
-from transship.operator.events import Events, Pulse, Queues, settings
+from transship.operator.events import Events, Pulse, Queues, watch_settings
 from transship.operator.health import HealthServer
 from transship.operator.hooks import HookReconciler
 from transship.operator.known import Known
@@ -139,7 +139,7 @@ class Operator:
             asyncio.run(
                 kopf.operator(
                     registry=self._events.register(),
-                    settings=settings(self._options.lease_name),
+                    settings=watch_settings(self._options.lease_name),
                     standalone=True,
                     clusterwide=True,
                     stop_flag=self._stopping,
