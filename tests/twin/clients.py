@@ -29,13 +29,15 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 class Clock:
-    """The machine's clock, which a test may push forward."""
+    """The machine's clock, which a test may stop and push forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.stopped = False
+        self._start = time.time()
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return (self._start if self.stopped else time.time()) + self.ahead
 
 
 def allow(*actions: str, resource: str = "*") -> dict[str, Any]:

@@ -7,6 +7,8 @@ from aiohttp import web
 
 from ecr_twin.backing import CHUNK
 from ecr_twin.downloads import Download, UrlError
+from ecr_twin.errors import Refusal
+from ecr_twin.limits import BLOB_HOST
 from ecr_twin.repositories import Repository
 from ecr_twin.requests import host_of, request_id
 from ecr_twin.services import Call, Services
@@ -36,6 +38,12 @@ class BlobHost:
         except UrlError as error:
             return _error(HTTPStatus.FORBIDDEN, error.code, error.message)
         repository = self._services.repositories.by_id(download.repository_id)
+        if repository is not None:
+            try:
+                registry = repository.registry
+                self._services.buckets.take(registry.account, registry.region, BLOB_HOST, self._services.clock())
+            except Refusal:  # Q3
+                return _error(HTTPStatus.SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.")
         if repository is None or self._services.layers.find(repository, download.digest) is None:
             return _error(HTTPStatus.NOT_FOUND, "NoSuchKey", "The specified key does not exist.")
         return await self._send(request, repository, download)

@@ -9,6 +9,7 @@ import yaml
 
 from ecr_twin import policy
 from ecr_twin.errors import ConfigError
+from ecr_twin.limits import OFF, PUBLISHED, Limits
 from ecr_twin.names import Registry
 
 _ACCOUNT_DIGITS = 12
@@ -98,6 +99,7 @@ class Config:
     accounts: Mapping[str, Account]
     token_lifetime_seconds: int = 43200
     profile: Profile = Profile()
+    limits: Limits = OFF
 
 
 def load(source: Config | Mapping[str, Any] | Path) -> Config:
@@ -119,9 +121,10 @@ def load(source: Config | Mapping[str, Any] | Path) -> Config:
     }
     lifetime = top.take("tokenLifetimeSeconds", int, 43200)
     profile = _profile(top.node("profile"))
+    rates = _limits(top)
     top.done()
     _unique_keys(accounts)
-    return Config(regions, accounts, lifetime, profile)
+    return Config(regions, accounts, lifetime, profile, rates)
 
 
 class _Node:
@@ -133,14 +136,19 @@ class _Node:
         self._left = dict(value)
         self.where = where
 
-    def take(self, key: str, kind: type, default: Any = ...) -> Any:
+    def has(self, key: str) -> bool:
+        return key in self._left
+
+    def take(self, key: str, kind: type | tuple[type, ...], default: Any = ...) -> Any:
         if key not in self._left:
             if default is ...:
                 raise ConfigError(f"{self.where[0].upper()}{self.where[1:]} lacks {key}.")
             return default
         value = self._left.pop(key)
         if not isinstance(value, kind):
-            raise ConfigError(f"{key} of {self.where} must be of type {kind.__name__}, not {value!r}.")
+            raise ConfigError(
+                f"{key} of {self.where} must be of type {getattr(kind, '__name__', 'number')}, not {value!r}."
+            )
         return value
 
     def node(self, key: str) -> "_Node":
@@ -233,6 +241,19 @@ def _profile(node: _Node) -> Profile:
     _one_of(given, "referrers_over_http", "whole", "pages")
     _one_of(given, "missing_repository_across_accounts", "denied", "not-found")
     return Profile(**given)
+
+
+def _limits(top: _Node) -> Limits:
+    if not top.has("limits"):
+        return OFF
+    node = top.node("limits")
+    scale = node.take("scale", (int, float), 1)
+    rates = {action: rate * scale for action, rate in PUBLISHED.items()} | node.take("rates", dict, {})
+    given = {"against": node.take("against", str, "registry")}
+    _one_of(given, "against", "registry", "caller")
+    retry_after = node.take("retryAfterSeconds", int, 0)
+    node.done()
+    return Limits(rates, given["against"], retry_after)
 
 
 def _one_of(given: Mapping[str, Any], name: str, *values: str) -> None:

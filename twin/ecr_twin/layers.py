@@ -2,7 +2,7 @@
 
 import sqlite3
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ecr_twin.errors import Refusal
@@ -63,6 +63,13 @@ class Layers:
         self._connection.execute(
             "INSERT OR IGNORE INTO layers (repository, digest, size, media_type) VALUES (?, ?, ?, ?)",
             (repository.id, layer.digest, layer.size, layer.media_type),
+        )
+
+    def name_types(self, repository: Repository, blobs: Mapping[str, tuple[int, str]]) -> None:
+        """Record the media types that a manifest gives its layers; an upload alone does not tell them."""
+        self._connection.executemany(
+            "UPDATE layers SET media_type = ? WHERE repository = ? AND digest = ?",
+            [(media_type, repository.id, digest) for digest, (_, media_type) in blobs.items()],
         )
 
     def start(self, repository: Repository, location: str) -> Upload:

@@ -15,7 +15,7 @@ _NAME = re.compile(
     r"(?=.{2,256}$)[a-z][a-z0-9]*(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 )
 _JSON = ("exclusion_filters", "encryption", "tags")
-_UPDATABLE = frozenset(("mutability", "exclusion_filters", "tags", "policy", "lifecycle_policy"))
+_UPDATABLE = frozenset(("mutability", "exclusion_filters", "tags", "policy", "lifecycle_policy", "scan_on_push"))
 
 
 def is_repository_name(name: str) -> bool:

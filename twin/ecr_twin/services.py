@@ -15,6 +15,7 @@ from ecr_twin.errors import Refusal
 from ecr_twin.images import Images
 from ecr_twin.layers import Layers
 from ecr_twin.ledger import Key, Ledger
+from ecr_twin.limits import Buckets
 from ecr_twin.names import Registry
 from ecr_twin.repositories import Repositories, Repository, missing
 from ecr_twin.tokens import Lifetime, Tokens
@@ -42,6 +43,7 @@ class Services:
         self.connection = connection
         self.backing = backing
         self.ledger = Ledger()
+        self.buckets = Buckets(config.limits)
         self.repositories = Repositories(connection)
         self.images = Images(connection)
         self.layers = Layers(connection)
@@ -69,6 +71,16 @@ class Services:
     def authorize(self, call: Call, action: str, resource: str) -> None:
         """Refuse a call that no policy allows, for actions that need no existing repository (A9 with ``*``)."""
         self._require(Question(call.caller, action, resource, call.registry.account))
+
+    def throttle(self, call: Call, action: str) -> None:
+        """Refuse a call that comes too soon after others (Q1, Q2).
+
+        Raises:
+            Refusal: ThrottlingException.
+        """
+        caller_pays = self.config.limits.against == "caller"
+        account = call.caller.principal.account if caller_pays else call.registry.account
+        self.buckets.take(account, call.registry.region, action, self.clock())
 
     def time(self, seconds: float) -> datetime:
         """Turn stored seconds into what responses carry."""

@@ -1,7 +1,7 @@
 """The actions of the ECR API, each once.
 
 The JSON face calls them directly. The v2 face translates every HTTP call into one of them, as ECR's own front end
-appears to (facts §2), so that permissions, counts and (once they exist) rate limits are the same on both faces.
+appears to (facts §2), so that permissions, counts and rate limits (Q2) are the same on both faces.
 
 An action is ``async (services, call, params) -> result`` with params and result in the shapes of the service model;
 it refuses by raising `Refusal` with a code of the model.
@@ -38,6 +38,7 @@ ACTIONS: Mapping[str, Action] = {
     "ListTagsForResource": settings.list_tags_for_resource,
     "PutAccountSetting": settings.put_account_setting,
     "PutImage": push.put_image,
+    "PutImageScanningConfiguration": settings.put_image_scanning_configuration,
     "PutImageTagMutability": settings.put_image_tag_mutability,
     "PutLifecyclePolicy": settings.put_lifecycle_policy,
     "SetRepositoryPolicy": access.set_repository_policy,
@@ -52,6 +53,7 @@ async def perform(services: Services, call: Call, operation: str, params: Mappin
     key = call.key(f"ecr:{operation}")
     services.ledger.add(key, requests=1)
     try:
+        services.throttle(call, operation)
         return await ACTIONS[operation](services, call, params)
     except Refusal:
         services.ledger.add(key, refused=1)

@@ -36,6 +36,7 @@ async def put_image(services: Services, call: Call, params: Mapping[str, Any]) -
     repository = services.repositories.get(repository.registry, repository.name)
     _check(services, repository, manifest, tag)
     services.images.add(repository, manifest, services.clock())
+    services.layers.name_types(repository, manifest.blobs)
     if tag is not None:
         services.images.tag(repository, tag, manifest.digest)
     image = {

@@ -32,6 +32,18 @@ async def put_image_tag_mutability(services: Services, call: Call, params: Mappi
     }
 
 
+async def put_image_scanning_configuration(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Change whether images are scanned on push; the setting is kept, nothing is scanned."""
+    repository = services.admit(call, "ecr:PutImageScanningConfiguration", params["repositoryName"])
+    wanted = params["imageScanningConfiguration"].get("scanOnPush", False)
+    services.repositories.update(repository, scan_on_push=wanted)
+    return {
+        "registryId": repository.registry.account,
+        "repositoryName": repository.name,
+        "imageScanningConfiguration": {"scanOnPush": wanted},
+    }
+
+
 async def put_lifecycle_policy(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     """Store a lifecycle policy."""
     repository = services.admit(call, "ecr:PutLifecyclePolicy", params["repositoryName"])

@@ -66,7 +66,8 @@ class Gateway:
         try:
             response = await handler(exchange)
         except Refusal as refusal:
-            response = translate(refusal, self._services.profile.tag_invalid_status)
+            config = self._services.config
+            response = translate(refusal, config.profile.tag_invalid_status, config.limits.retry_after_seconds)
         self._count(exchange, response)
         return response
 

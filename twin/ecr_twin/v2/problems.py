@@ -37,8 +37,11 @@ def problem(status: int, code: str, message: str, headers: Mapping[str, str] | N
     )
 
 
-def translate(refusal: Refusal, tag_invalid_status: int) -> web.Response:
+def translate(refusal: Refusal, tag_invalid_status: int, retry_after_seconds: int) -> web.Response:
     """Translate an API error."""
+    if refusal.code == "ThrottlingException":  # Q1, facts §4; whether Retry-After comes along is [?]
+        headers = {"Retry-After": str(retry_after_seconds)} if retry_after_seconds else {}
+        return problem(HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS", refusal.message, headers)
     if refusal.code == "ImageTagAlreadyExistsException":  # M4, fact 19; the status is [?], hence a switch
         return problem(tag_invalid_status, "TAG_INVALID", refusal.message)
     status, code = _TABLE.get(refusal.code, (HTTPStatus.INTERNAL_SERVER_ERROR, "UNKNOWN"))
