@@ -259,3 +259,20 @@ def test_whether_a_subject_must_exist_is_a_switch(launch: Launch, *, must_exist:
         name = own.repository()
         body = referrer(own, name, ABSENT, "test/sbom", "s")
         assert own.put(name, digest_of(body), body).status == (405 if must_exist else 201)
+
+
+def test_referrers_come_in_pages(launch: Launch) -> None:
+    with launch(referrersOverHttp="pages") as own:
+        name = own.repository()
+        subject = own.pushed(name)
+        for number in range(52):
+            body = referrer(own, name, subject, "test/sbom", f"{number}")
+            assert own.put(name, digest_of(body), body).status == 201
+        first = own.http("GET", f"/v2/{name}/referrers/{subject}")
+        following = first.headers["Link"].partition("amazonaws.com")[2].partition(">")[0]
+        rest = own.http("GET", following)
+        assert [len(json.loads(answer.body)["manifests"]) for answer in (first, rest)] == [50, 2]
+        assert "Link" not in rest.headers
+        page = own.client("ecr").list_image_referrers(repositoryName=name, subjectId={"imageDigest": subject})
+        assert len(page["referrers"]) == 20
+        assert page["nextToken"]
