@@ -1,0 +1,54 @@
+"""The reference documents say what there is, all of it."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from manifests import installation
+from transship.errors import Reason
+
+DOCS = installation.REPOSITORY / "docs"
+PAGES = {"promotionrequests": "promotionrequest.md", "promotionpolicies": "promotionpolicy.md"}
+TEXTS = {plural: (DOCS / "reference" / page).read_text() for plural, page in PAGES.items()}
+
+
+@pytest.mark.parametrize("plural", installation.KINDS)
+def test_every_field_is_described_on_its_page_and_no_other(plural: str) -> None:
+    paths = {path for path, _ in installation.fields(installation.schema(plural)) if not path.endswith("[]")}
+    fields = {path for path in paths if path.startswith(("spec.", "status."))}
+
+    rows = [line for line in TEXTS[plural].splitlines() if line.startswith(("| `spec.", "| `status."))]
+    described = {name.replace("[]", "") for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+    assert described == fields
+
+
+def test_every_reason_has_a_row_that_says_what_to_do() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", TEXTS["promotionrequests"], re.MULTILINE)
+
+    assert [name for name, _, _ in rows] == [reason.value for reason in Reason]
+    assert all(meaning.endswith(".") and advice.endswith(".") for _, meaning, advice in rows)
+
+
+@pytest.mark.parametrize("plural", installation.KINDS)
+def test_the_example_of_a_page_is_the_sample(plural: str) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", TEXTS[plural], re.DOTALL)
+
+    sample = installation.SAMPLES / PAGES[plural].replace(".md", ".yaml")
+    assert [yaml.safe_load(example)] == installation.resources(sample)
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((installation.REPOSITORY / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    asked = {
+        "operator": project["project"]["dependencies"],
+        "development": [each for group in groups.values() for each in group if isinstance(each, str)],
+    }
+    first, second = (DOCS / "dependencies.md").read_text().split("\n## ")[1:]
+
+    for text, names in zip((first, second), asked.values(), strict=True):
+        told = set(re.findall(r"^\| (\S+) \| .{4,} \| .{4,} \|$", text, re.MULTILINE)) - {"dependency"}
+        assert told == {re.split(r"[\[<>=]", name)[0] for name in names}
