@@ -146,8 +146,8 @@ def install(world: World) -> None:
 def kubeconfig(world: World, directory: Path) -> Path:
     """A kubeconfig with the rights of the operator's ServiceAccount and no others.
 
-    Where the cluster's authority is ours a certificate carries the ServiceAccount's name; elsewhere the cluster issues a
-    token for it.
+    Where the cluster's authority is ours a certificate carries the ServiceAccount's name; elsewhere the cluster issues
+    a token for it.
     """
     try:
         return world.cluster.issue_kubeconfig("operator", USER, GROUPS)

@@ -1,7 +1,8 @@
 """`make demo`: the main job, end to end, told as it happens.
 
-Account 111111111111 is development, 222222222222 is production. Images are pushed to development only; overlays/production
-names them; Transship makes them arrive. An independent client (crane, as a user who may only read) has the last word.
+Account 111111111111 is development, 222222222222 is production. Images are pushed to development only;
+overlays/production names them; Transship makes them arrive. An independent client (crane, as a user who may only read)
+has the last word.
 """
 
 import json
@@ -22,7 +23,7 @@ from localworld.controller import Controller, install
 from localworld.errors import WorldError
 from localworld.processes import tethered
 from localworld.registries import Registries
-from localworld.world import SAMPLE_REPOSITORY, SAMPLE_TAGS, World, push_sample
+from localworld.world import SAMPLE_REPOSITORY, World, push_sample
 
 NAMESPACE = "shop"
 PATIENCE_SECONDS = 60.0
