@@ -20,6 +20,14 @@ from transship.registry.transport import Network, Transport
 SECRET = "canary-of-a-password"  # noqa: S105 - what must never be seen again
 
 
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever proxy this machine uses is none of these tests' business."""
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.fixture(scope="session")
 def distribution(distribution_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a distribution registry that serves plain http from an empty directory."""

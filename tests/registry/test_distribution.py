@@ -13,7 +13,7 @@ from transship.registry.repository import HttpRepository
 from transship.registry.transport import Network, Transport
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def transport(distribution: str) -> Transport:
     return Transport(Network(HostRules.of(plain_http=[distribution])))
 

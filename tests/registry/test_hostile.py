@@ -146,6 +146,14 @@ def test_the_blob_hosts_refusal_is_tried_again_later_and_its_signed_url_stays_se
     assert elsewhere.host in error.message
 
 
+def test_a_blob_host_that_is_busy_says_when_to_come_back(hostile: HostileServer, elsewhere: HostileServer) -> None:
+    hostile.reply = lambda _: sized(b"", 307, Location=f"{elsewhere.url}/bytes{SIGNED}")
+    elsewhere.reply = lambda _: sized(b"", 503, Retry_After="9")
+    error = error_of_reading(open_repository(hostile.host, plain_http=(hostile.host, elsewhere.host)))
+    assert isinstance(error, RetryLater)
+    assert (error.reason, error.after) == (Reason.THROTTLED, 9.0)
+
+
 @pytest.mark.parametrize(
     "location",
     [
@@ -393,6 +401,18 @@ def test_a_host_that_does_not_listen_is_named(hostile: HostileServer) -> None:
     error = error_of_reading(open_repository(host))
     assert error.reason is Reason.UNREACHABLE
     assert host in error.message
+
+
+def test_a_connection_that_was_closed_while_it_was_kept_is_replaced(
+    hostile: HostileServer, victim: HttpRepository
+) -> None:
+    def hang_up_at_first(_: Seen) -> Answer:
+        if len(hostile.seen) == 1:
+            raise ConnectionAbortedError
+        return sized(LAYER)
+
+    hostile.reply = hang_up_at_first
+    assert read(victim) == LAYER
 
 
 def test_a_registry_that_hangs_up_is_unreachable(hostile: HostileServer, victim: HttpRepository) -> None:

@@ -162,8 +162,11 @@ class _Download:
         refusal = Refusal.read(response)
         if self._host != origin(self._exchange.url(self._path))[1]:
             # Not the registry's word: a presigned URL that is too old, or a blob host in trouble. Ask again later.
+            busy = refusal.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
             return self._asked.retry(
-                Reason.REGISTRY_ERROR, f"{self._host} answered HTTP {refusal.status} for {self._asked.what}"
+                Reason.THROTTLED if busy else Reason.REGISTRY_ERROR,
+                f"{self._host} answered HTTP {refusal.status} for {self._asked.what}",
+                refusal.after,
             )
         if refusal.status == HTTPStatus.NOT_FOUND:
             return self._asked.human(
