@@ -136,3 +136,19 @@ def test_a_missing_repository_of_another_account_is_a_switch(launch: Launch, ans
     with launch(missingRepositoryAcrossAccounts=answer) as own:
         assert own.http("GET", "/v2/nothing/tags/list", who="promoter").status == status
         assert own.http("GET", "/v2/nothing/tags/list", who="ci").status == 404
+
+
+def test_a_new_policy_spreads_later(launch: Launch) -> None:
+    with launch(policyLagSeconds=5) as own:
+        own.clock.stopped = True
+        name, ecr = own.repository(), own.client("ecr")
+        path = f"/v2/{name}/tags/list"
+        set_policy(own, name, grant({"AWS": DESTINATION}, "ecr:ListImages"))
+        assert ecr.get_repository_policy(repositoryName=name)["policyText"]
+        assert own.http("GET", path, who="promoter").status == 403
+        own.clock.ahead += 5
+        assert own.http("GET", path, who="promoter").status == 200
+        ecr.delete_repository_policy(repositoryName=name)
+        assert own.http("GET", path, who="promoter").status == 200
+        own.clock.ahead += 5
+        assert own.http("GET", path, who="promoter").status == 403

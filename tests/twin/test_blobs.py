@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import time
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
@@ -180,3 +182,26 @@ def test_availability_is_told_layer_by_layer(world: World) -> None:
     )
     assert [item["layerAvailability"] for item in result["layers"]] == ["AVAILABLE", "UNAVAILABLE"]
     assert [item["failureCode"] for item in result["failures"]] == ["InvalidLayerDigest"]
+
+
+class GoneError(Exception):
+    """The client went away."""
+
+
+def test_an_upload_that_is_cut_off_must_start_again(world: World) -> None:
+    location = begin(world, world.repository())
+
+    def cut() -> Iterator[bytes]:
+        yield b"x" * MIB
+        raise GoneError
+
+    def failed() -> int:
+        return world.twin.ledger.total(action="ecr:UploadLayerPart").refused
+
+    before, deadline = failed(), time.monotonic() + 5
+    with pytest.raises(GoneError):
+        world.http("PATCH", location.partition("amazonaws.com")[2], body=cut())
+    while failed() == before:  # until the twin has noticed
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert commit(world, location, sha256(b"x"), b"x").code == "BLOB_UPLOAD_UNKNOWN"

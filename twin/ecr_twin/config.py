@@ -27,6 +27,7 @@ class Profile:
             caller's identity policy allows the action.
         token_outlives_session: A8; whether a token stays good after the STS session that minted it has ended.
         referrers_over_http: F2; ``whole`` list at once, or ``pages`` of 50 with a Link.
+        policy_lag_seconds: R5; how long calls are still decided by the policy before the newest one.
         subject_must_exist: F1; whether a manifest whose subject is absent is refused.
         blob_url_seconds: B1; life of a download URL.
     """
@@ -37,6 +38,7 @@ class Profile:
     missing_repository_across_accounts: str = "denied"
     token_outlives_session: bool = True
     referrers_over_http: str = "whole"
+    policy_lag_seconds: int = 0
     subject_must_exist: bool = False
     blob_url_seconds: int = 3599
 

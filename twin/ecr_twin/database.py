@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS repositories (
   created_at REAL NOT NULL,
   mutability TEXT NOT NULL, exclusion_filters TEXT NOT NULL,
   scan_on_push INTEGER NOT NULL, encryption TEXT NOT NULL, tags TEXT NOT NULL,
-  policy TEXT, lifecycle_policy TEXT,
+  policy TEXT, former_policy TEXT, policy_set_at REAL NOT NULL DEFAULT 0, lifecycle_policy TEXT,
   UNIQUE (account, region, name)
 );
 CREATE TABLE IF NOT EXISTS images (

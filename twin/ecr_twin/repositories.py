@@ -15,7 +15,7 @@ _NAME = re.compile(
     r"(?=.{2,256}$)[a-z][a-z0-9]*(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 )
 _JSON = ("exclusion_filters", "encryption", "tags")
-_UPDATABLE = frozenset(("mutability", "exclusion_filters", "tags", "policy", "lifecycle_policy", "scan_on_push"))
+_UPDATABLE = frozenset(("mutability", "exclusion_filters", "tags", "lifecycle_policy", "scan_on_push"))
 
 
 def is_repository_name(name: str) -> bool:
@@ -43,6 +43,12 @@ class Repository:
     tags: Mapping[str, str] | None = None
     policy: str | None = None
     lifecycle_policy: str | None = None
+    former_policy: str | None = None
+    policy_set_at: float = 0.0
+
+    def policy_in_force(self, now: float, lag: float) -> str | None:
+        """Give the policy that decides calls: the former one until the newest has had time to spread (R5)."""
+        return self.policy if now >= self.policy_set_at + lag else self.former_policy
 
     @property
     def arn(self) -> str:
@@ -129,6 +135,13 @@ class Repositories:
             ) from error
         return self.get(registry, name)
 
+    def set_policy(self, repository: Repository, text: str | None, now: float, lag: float) -> None:
+        """Replace the policy's text, None for no policy; what was in force so far stays so for the lag (R5)."""
+        self._connection.execute(
+            "UPDATE repositories SET former_policy = ?, policy_set_at = ?, policy = ? WHERE id = ?",
+            (repository.policy_in_force(now, lag), now, text, repository.id),
+        )
+
     def update(self, repository: Repository, **changes: Any) -> Repository:
         """Change columns of a repository."""
         if unknown := set(changes) - _UPDATABLE:
@@ -167,4 +180,6 @@ def _repository(row: sqlite3.Row) -> Repository:
         tags=json.loads(row["tags"]),
         policy=row["policy"],
         lifecycle_policy=row["lifecycle_policy"],
+        former_policy=row["former_policy"],
+        policy_set_at=row["policy_set_at"],
     )

@@ -18,7 +18,7 @@ from ecr_twin.directory import Clock
 from ecr_twin.distribution import Distribution
 from ecr_twin.errors import ConfigError, Refusal
 from ecr_twin.json_api import JsonApi
-from ecr_twin.names import Registry, blob_host, certificate_names, parse_host
+from ecr_twin.names import Endpoint, Registry, blob_host, certificate_names, parse_host
 from ecr_twin.proxy import Proxy
 from ecr_twin.repositories import Repository
 from ecr_twin.requests import host_of
@@ -111,7 +111,7 @@ class Server:
         if host in _LOOPBACK and request.path == "/_twin/ledger":
             return web.json_response(self.services.ledger.rows())
         endpoint = parse_host(host)
-        if endpoint is None or endpoint.region not in self._regions():
+        if endpoint is None or not self._answers_for(endpoint):
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=f"ecr-twin does not answer for {host}.\n")
         if endpoint.face == "api":
             return await self._json_api.handle(request, endpoint.region)
@@ -123,12 +123,14 @@ class Server:
 
     def _resolve(self, host: str, port: int) -> int | None:
         endpoint = parse_host(host)
-        if endpoint is None or port != _HTTPS or endpoint.region not in self._regions():
+        if endpoint is None or port != _HTTPS or not self._answers_for(endpoint):
             return None
         return self._ports["blobs" if endpoint.face == "blobs" else "front"]
 
-    def _regions(self) -> frozenset[str]:
-        return frozenset((*self._config.regions, "us-east-1"))  # the global STS endpoint is in us-east-1
+    def _answers_for(self, endpoint: Endpoint) -> bool:
+        # The global STS endpoint is in us-east-1, whether or not that Region is configured.
+        global_sts = endpoint.face == "sts" and endpoint.region == "us-east-1"
+        return endpoint.region in self._config.regions or global_sts
 
     def _seed(self) -> None:
         for account in self._config.accounts.values():

@@ -59,7 +59,9 @@ class Services:
             Refusal: AccessDeniedException or RepositoryNotFoundException.
         """
         repository = self.repositories.find(call.registry, name)
-        document = _parse(repository.policy) if repository and repository.policy else None
+        lag = self.profile.policy_lag_seconds
+        text = repository.policy_in_force(self.clock(), lag) if repository else None
+        document = _parse(text) if text else None
         owner = call.registry.account
         if repository is None and self.profile.missing_repository_across_accounts == "not-found":
             owner = call.caller.principal.account

@@ -7,13 +7,16 @@ An action is ``async (services, call, params) -> result`` with params and result
 it refuses by raising `Refusal` with a code of the model.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ecr_twin.actions import access, layers, pull, push, referrers, repositories, settings
+from ecr_twin.backing import BackingError
 from ecr_twin.errors import Refusal
 from ecr_twin.services import Call, Services
 
+_LOG = logging.getLogger(__name__)
 Action = Callable[[Services, Call, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 ACTIONS: Mapping[str, Action] = {
@@ -58,3 +61,8 @@ async def perform(services: Services, call: Call, operation: str, params: Mappin
     except Refusal:
         services.ledger.add(key, refused=1)
         raise
+    except BackingError as error:
+        # Also when the client went away in the middle of a body: then nobody reads this answer.
+        _LOG.warning("%s failed behind the twin: %s", operation, error)
+        services.ledger.add(key, refused=1)
+        raise Refusal("ServerException", "The bytes could not be stored or read.") from error

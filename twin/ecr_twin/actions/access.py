@@ -47,7 +47,7 @@ async def set_repository_policy(services: Services, call: Call, params: Mapping[
     question = policy.Request(call.caller.principal, "ecr:SetRepositoryPolicy", repository.arn)
     if document.verdict(question) is Verdict.DENY and not params.get("force", False):
         raise invalid("PolicyText", "would prevent you from setting another policy in the future; use force")
-    services.repositories.update(repository, policy=text)
+    services.repositories.set_policy(repository, text, services.clock(), services.profile.policy_lag_seconds)
     return _policy(repository.registry, repository.name, text)
 
 
@@ -64,7 +64,7 @@ async def delete_repository_policy(services: Services, call: Call, params: Mappi
     repository = services.admit(call, "ecr:DeleteRepositoryPolicy", params["repositoryName"])
     if repository.policy is None:
         raise _no_policy(repository.registry, repository.name)
-    services.repositories.update(repository, policy=None)
+    services.repositories.set_policy(repository, None, services.clock(), services.profile.policy_lag_seconds)
     return _policy(repository.registry, repository.name, repository.policy)
 
 

@@ -6,6 +6,8 @@ Parts arrive as bytes from the JSON face and as a stream from the v2 face; both 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from aiohttp import ClientError
+
 from ecr_twin.backing import BackingError, DigestMismatchError
 from ecr_twin.errors import Refusal
 from ecr_twin.layers import SMALLEST_PART, Layer, Upload
@@ -79,9 +81,9 @@ async def upload_layer_part(services: Services, call: Call, params: Mapping[str,
         raise _part_too_small()
     try:
         location, length = await services.backing.append(upload.location, blob)
-    except (BackingError, OSError):
+    except (BackingError, ClientError, OSError) as error:
         services.layers.finish(upload)  # no trustworthy offset is left: the client starts the blob again (facts §4)
-        raise
+        raise BackingError(f"an upload was cut off: {type(error).__name__}") from error
     services.layers.grow(upload, location, length)
     return {
         "registryId": repository.registry.account,
