@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import urllib3
 import yaml
 from botocore.exceptions import ClientError
 
-from twin.clients import OTHER_REGION, SOURCE, Launch, World, configuration, tarball
+from ecr_twin import Twin
+from twin.clients import OTHER_REGION, SOURCE, Clock, Launch, World, configuration, tarball
 
 pytestmark = pytest.mark.twin
 
@@ -154,3 +156,19 @@ def test_a_mistake_in_the_configuration_is_named(distribution_binary: Path, tmp_
     )
     assert result.returncode == 2
     assert "user is not a setting of account 111111111111" in result.stderr
+
+
+def test_a_second_start_finds_what_the_first_one_stored(
+    distribution_binary: Path, crane_binary: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    for pushed in (True, False):
+        with ExitStack() as stack, Twin(configuration(), tmp_path, distribution_binary, clock) as twin:
+            world = World(twin, clock, crane_binary, tmp_path, stack)
+            if pushed:
+                name = world.repository()
+                digest = world.pushed(name)
+            validated = world.crane("validate", "--remote", world.reference(name))
+            assert validated.returncode == 0, validated.stderr
+            assert world.crane("digest", world.reference(name)).stdout.strip() == digest
+            stack.close()
