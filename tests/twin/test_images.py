@@ -265,8 +265,9 @@ def test_referrers_come_in_pages(launch: Launch) -> None:
     with launch(referrersOverHttp="pages") as own:
         name = own.repository()
         subject = own.pushed(name)
+        first_one = json.loads(referrer(own, name, subject, "test/sbom", "s"))
         for number in range(52):
-            body = referrer(own, name, subject, "test/sbom", f"{number}")
+            body = json.dumps(first_one | {"annotations": {"salt": f"{number}"}}).encode()
             assert own.put(name, digest_of(body), body).status == 201
         first = own.http("GET", f"/v2/{name}/referrers/{subject}")
         following = first.headers["Link"].partition("amazonaws.com")[2].partition(">")[0]
