@@ -38,6 +38,7 @@ class Reason(StrEnum):
     REPOSITORY_MISSING = "RepositoryMissing"
     UNSUPPORTED_CONTENT = "UnsupportedContent"
     REFUSED_BY_REGISTRY = "RefusedByRegistry"
+    HOST_NOT_ALLOWED = "HostNotAllowed"
     # What heals by itself.
     SOURCE_NOT_YET_THERE = "SourceNotYetThere"
     THROTTLED = "Throttled"

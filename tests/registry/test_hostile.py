@@ -176,7 +176,7 @@ def test_a_redirect_to_where_nobody_may_go_is_refused(
 ) -> None:
     hostile.reply = lambda _: sized(b"", 307, Location=location)
     error = error_of_reading(victim)
-    assert error.reason in {Reason.REFUSED_BY_REGISTRY, Reason.REGISTRY_ERROR}
+    assert error.reason in {Reason.HOST_NOT_ALLOWED, Reason.REGISTRY_ERROR}
     assert len(hostile.seen) == 1
 
 
@@ -184,7 +184,7 @@ def test_a_redirect_to_plain_http_on_a_host_nobody_configured_is_not_followed(
     hostile: HostileServer, elsewhere: HostileServer, victim: HttpRepository
 ) -> None:
     hostile.reply = lambda _: sized(b"", 302, Location=f"{elsewhere.url}/bytes{SIGNED}")
-    assert error_of_reading(victim).reason is Reason.REFUSED_BY_REGISTRY
+    assert error_of_reading(victim).reason is Reason.HOST_NOT_ALLOWED
     assert elsewhere.seen == []
 
 
@@ -197,7 +197,7 @@ def test_a_redirect_to_nowhere_is_an_error(hostile: HostileServer, victim: HttpR
 def test_a_registry_on_this_machine_is_refused_unless_configured(host: str) -> None:
     with pytest.raises(NeedsHuman) as caught:
         open_repository(host, plain_http=()).resolve(TAG)
-    assert careful(caught.value).reason is Reason.REFUSED_BY_REGISTRY
+    assert careful(caught.value).reason is Reason.HOST_NOT_ALLOWED
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_a_host_by_name_and_tls_is_allowed(url: str) -> None:
 def test_an_address_this_machine_and_plain_http_are_refused(url: str) -> None:
     with pytest.raises(NeedsHuman) as caught:
         NOTHING_ALLOWED.check(url)
-    assert caught.value.reason is Reason.REFUSED_BY_REGISTRY
+    assert caught.value.reason is Reason.HOST_NOT_ALLOWED
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "::", "::1", "fe80::1%eth0", "::ffff:127.0.0.1"])

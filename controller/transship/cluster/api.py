@@ -6,6 +6,7 @@ JSON (argocd-kopf.md §5), and this project reads few fields.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -34,8 +35,11 @@ class Conflict(Exception):  # noqa: N818 - an answer, not a fault
     """The object exists already, or is not what the writer thought it was."""
 
 
-class Invalid(Exception):  # noqa: N818 - an answer, not a fault
+class Invalid(NeedsHuman):
     """The API server's validation refused the object; the message is its own."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.INVALID_REQUEST, message)
 
 
 def connect(kubeconfig: Path | None) -> "Api":
@@ -127,19 +131,37 @@ class Api:
                 Reason.UNREACHABLE, f"the API server does not answer ({type(error).__name__})", step=f"{method} {path}"
             ) from error
         if response.status >= _FIRST_FAILURE:
-            raise _failure(response.status, _message(content), method, path)
+            raise _failure(response.status, _Said.read(content), method, path)
         answer: dict[str, Any] = json.loads(content)
         return answer
 
 
-def _failure(status: int, message: str, method: str, path: str) -> Exception:
-    step = f"{method} {path}"
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a Status object says: its message, and whether it names fields that are wrong."""
+
+    message: str = "without a reason"
+    names_fields: bool = False
+
+    @classmethod
+    def read(cls, content: bytes) -> "_Said":
+        try:
+            status = json.loads(content)
+            return cls(str(status["message"])[:500], bool((status.get("details") or {}).get("causes")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
+
+
+def _failure(status: int, said: _Said, method: str, path: str) -> Exception:
+    step, message = f"{method} {path}", said.message
+    # A JSON patch whose test fails is refused like an invalid object, but no field is named: this is not the object
+    # the writer thought it was.
+    is_failed_test = method == "PATCH" and not said.names_fields
     answers: dict[int, Exception] = {
         404: NotFound(step),
         409: Conflict(message),
         400: Invalid(message),
-        # A JSON patch whose test fails is refused as unprocessable: this is not the object the writer thought it was.
-        422: Conflict(message) if method == "PATCH" and "test" in message else Invalid(message),
+        422: Conflict(message) if is_failed_test else Invalid(message),
     }
     if status in answers:
         return answers[status]
@@ -148,10 +170,3 @@ def _failure(status: int, message: str, method: str, path: str) -> Exception:
     if status in _REFUSED:
         return NeedsHuman(Reason.DENIED, f"the API server refused ({message}); check the operator's RBAC", step=step)
     return NeedsHuman(Reason.INTERNAL_ERROR, f"the API server answered {status} ({message})", step=step)
-
-
-def _message(content: bytes) -> str:
-    try:
-        return str(json.loads(content)["message"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return "without a reason"

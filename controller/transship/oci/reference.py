@@ -134,7 +134,7 @@ class Reference:
 
 def _parse_repository(name: str) -> Repository:
     first, slash, rest = name.partition("/")
-    # A first part is a host only if it cannot be a path part: it has a dot, a port, or is "localhost".
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    # A first part is a host only if it has a dot or a port, or is "localhost"; any other is a path part of Docker Hub.
+    if slash and ("." in first or ":" in first or first == "localhost"):
         return Repository.of(Registry.parse(first), rest)
     return Repository.of(Registry(_DOCKER_HUB), name if slash else f"library/{name}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from transship.errors import NeedsHuman, Reason
 from transship.operator.known import Known
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
@@ -17,6 +18,7 @@ from transship.promotion.request import PromotionRequest, RequestKey, request_fo
 from transship.promotion.status import Phase, format_time
 from transship.promotion.workload import Workload, WorkloadKey
 
+_WAITING = "Promoting"
 _log = structlog.get_logger(__name__)
 
 
@@ -58,18 +60,26 @@ class HookReconciler:
             return
         request_key = RequestKey(key.namespace, request_name(key, hook.images))
         self._known.wait_for(request_key, key)
-        request = self._ensure(hook, request_key)
+        try:
+            request = self._ensure(hook, request_key)
+        except NeedsHuman as error:
+            self._refuse(hook, error)
+            return
         if request is None:
             queue.retry(key)
             return
         status = self._job_status(hook, request)
         self._metrics.reconciled("Hook", request.status.phase)
-        if status is None:
-            return
         self._cluster.write_job_status(key, hook.uid, status)
-        if "Promoting" not in {each["type"] for each in status["conditions"]}:
+        if _WAITING not in {each["type"] for each in status["conditions"]}:
             self._known.stop_waiting(key)
             _log.info("hook ended", hook=str(key), request=str(request_key), phase=request.status.phase.value)
+
+    def _refuse(self, hook: Workload, error: NeedsHuman) -> None:
+        """No request can be made of this hook: whoever wrote it has to be told by the Job itself."""
+        _log.warning("hook refused", hook=str(hook.key), reason=error.reason, note=error.message)
+        self._known.stop_waiting(hook.key)
+        self._cluster.write_job_status(hook.key, hook.uid, _failed(hook, self._clock(), error.reason, error.message))
 
     def _ensure(self, hook: Workload, key: RequestKey) -> PromotionRequest | None:
         request = self._known.request(key)
@@ -91,26 +101,33 @@ class HookReconciler:
         for old in superseded(self._known.requests_of(key), current, self._history_limit):
             self._cluster.delete_request(old.key, old.uid)
 
-    def _job_status(self, hook: Workload, request: PromotionRequest) -> dict[str, Any] | None:
-        now, started = format_time(self._clock()), format_time(hook.created_at)
+    def _job_status(self, hook: Workload, request: PromotionRequest) -> dict[str, Any]:
+        now = self._clock()
         phase = request.status.phase if _speaks_of(request, hook) else Phase.PENDING
         ready = request.status.ready
-        told = {
-            "status": "True",
-            "reason": ready.reason if ready else "Pending",
-            "message": f"{ready.message if ready else 'waiting'} (PromotionRequest {request.key.name})",
-            "lastProbeTime": now,
-            "lastTransitionTime": now,
-        }
+        reason = ready.reason if ready else Reason.PENDING
+        message = f"{ready.message if ready else 'waiting'} (PromotionRequest {request.key.name})"
         match phase:
             case Phase.PROMOTED:
-                ended = [{"type": "SuccessCriteriaMet"} | told, {"type": "Complete"} | told]
-                return {"startTime": started, "completionTime": now, "conditions": ended}
+                ended = _conditions(("SuccessCriteriaMet", "Complete"), now, reason, message)
+                times = {"startTime": format_time(hook.created_at), "completionTime": format_time(now)}
+                return times | {"conditions": ended}
             case Phase.STALLED:
-                ended = [{"type": "FailureTarget"} | told, {"type": "Failed"} | told]
-                return {"startTime": started, "conditions": ended}
+                return _failed(hook, now, reason, message)
             case _:
-                return {"startTime": started, "conditions": [{"type": "Promoting"} | told]}
+                waiting = _conditions((_WAITING,), now, reason, message)
+                return {"startTime": format_time(hook.created_at), "conditions": waiting}
+
+
+def _failed(hook: Workload, now: datetime, reason: str, message: str) -> dict[str, Any]:
+    ended = _conditions(("FailureTarget", "Failed"), now, reason, message)
+    return {"startTime": format_time(hook.created_at), "conditions": ended}
+
+
+def _conditions(types: tuple[str, ...], now: datetime, reason: str, message: str) -> list[dict[str, str]]:
+    told = {"status": "True", "reason": reason, "message": message}
+    times = {"lastProbeTime": format_time(now), "lastTransitionTime": format_time(now)}
+    return [{"type": each} | told | times for each in types]
 
 
 def _has_verdict(request: PromotionRequest) -> bool:

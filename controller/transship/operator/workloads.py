@@ -142,7 +142,15 @@ class WorkloadReconciler:
         images = self._covered(workload)
         if not images:
             return
-        created = self._cluster.create_request(request_for(workload, images))
+        try:
+            created = self._cluster.create_request(request_for(workload, images))
+        except NeedsHuman as error:
+            # No request can be made of it, so the workload itself has to tell.
+            _log.warning("workload refused", workload=str(key), reason=error.reason, note=error.message)
+            self._cluster.emit_event(
+                workload.regarding, warning=True, reason=error.reason, note=error.message, now=self._clock()
+            )
+            return
         request_key = RequestKey(key.namespace, request_name(key, images))
         if created is not None:
             self._known.see_request(created)

@@ -67,6 +67,18 @@ class Workload:
     application: str
     created_at: datetime
 
+    @property
+    def regarding(self) -> Mapping[str, str]:
+        """How an event names it."""
+        key = self.key
+        return {
+            "apiVersion": self.api_version,
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": self.uid,
+        }
+
 
 def parse_workload(resource: Mapping[str, Any]) -> Workload:
     """Reduce a Deployment, StatefulSet, DaemonSet, CronJob or Job, as the API server sends it.

@@ -44,7 +44,7 @@ class HostRules:
         """Judge a URL before it is opened.
 
         Raises:
-            NeedsHuman: RefusedByRegistry when its scheme or host is not allowed.
+            NeedsHuman: HostNotAllowed when its scheme or host is not allowed.
         """
         parts = _split(url)
         host = _normal(parts.netloc)
@@ -58,7 +58,7 @@ class HostRules:
         """Judge the address a connection was made to.
 
         Raises:
-            NeedsHuman: RefusedByRegistry when the name led to this machine or to instance metadata.
+            NeedsHuman: HostNotAllowed when the name led to this machine or to instance metadata.
         """
         found = ip_address(address.partition("%")[0])
         mapped = getattr(found, "ipv4_mapped", None) or found
@@ -100,4 +100,4 @@ def _split(url: str) -> SplitResult:
 
 
 def _refuse(message: str) -> NeedsHuman:
-    return NeedsHuman(Reason.REFUSED_BY_REGISTRY, message)
+    return NeedsHuman(Reason.HOST_NOT_ALLOWED, message)
