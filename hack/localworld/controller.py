@@ -25,6 +25,7 @@ NAMESPACE = "transship-system"
 USER = f"system:serviceaccount:{NAMESPACE}:transship"
 GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated")
 INSTALLED = ("crd", "rbac")
+POLICY = Path(__file__).with_name("policy.yaml")
 
 
 class Controller:

@@ -19,7 +19,7 @@ import yaml
 
 from localworld import cluster, paths, tools
 from localworld.accounts import DEVELOPMENT, PRODUCTION, identities, registry
-from localworld.controller import Controller, install
+from localworld.controller import POLICY, Controller, install
 from localworld.errors import WorldError
 from localworld.processes import tethered
 from localworld.registries import Registries
@@ -32,27 +32,6 @@ REQUESTS = "promotionrequests.transship.dev"
 QUICK_TOOLS = ("kustomize", "crane", "distribution")
 SOURCE_IMAGE = f"{registry(DEVELOPMENT)}/{SAMPLE_REPOSITORY}"
 DESTINATION_IMAGE = f"{registry(PRODUCTION)}/{SAMPLE_REPOSITORY}"
-
-POLICY = f"""
-apiVersion: transship.dev/v1alpha1
-kind: PromotionPolicy
-metadata:
-  name: shop-to-production
-spec:
-  source:
-    registry: {registry(DEVELOPMENT)}
-    roleArn: arn:aws:iam::{DEVELOPMENT}:role/transship-source
-    externalId: transship-example
-  destination:
-    registry: {registry(PRODUCTION)}
-  namespaces:
-    names: [{NAMESPACE}]
-  repositories: ["shop/*"]
-  sourceGrace: 3s
-  destinationRepository:
-    create: true
-    imageTagMutability: IMMUTABLE
-"""
 
 
 def main() -> int:
@@ -123,9 +102,9 @@ def _show_cluster(registries: Registries, digests: dict[str, str]) -> None:
 def _tell(world: World, overlay: Path, digests: dict[str, str]) -> None:
     run = world.cluster.kubectl
     _chapter("An administrator allows shop/* to go from development to production")
-    print(_indented(POLICY.strip()))
+    print(_indented(POLICY.read_text(encoding="utf-8").strip()))
     run("create", "namespace", NAMESPACE)
-    run("apply", "--filename=-", stdin=POLICY)
+    run("apply", f"--filename={POLICY}")
     run("wait", "--for=condition=Ready", "--timeout=30s", "promotionpolicies.transship.dev/shop-to-production")
     _command(
         f"kubectl get {REQUESTS} --namespace {NAMESPACE}", run("get", REQUESTS, f"--namespace={NAMESPACE}") or "(none)"

@@ -5,24 +5,28 @@ import signal
 import tempfile
 from pathlib import Path
 
-from localworld import paths, tools, world
+from localworld import tools, world
 from localworld.accounts import DEVELOPMENT, PRODUCTION, registry
-from localworld.world import SAMPLE_REPOSITORY, World
+from localworld.controller import POLICY, Controller, install
+from localworld.world import SAMPLE_REPOSITORY, SAMPLE_TAGS, World
 
-CUSTOM_RESOURCES = paths.REPOSITORY / "manifests" / "crd"
+NAMESPACE = "shop"
 
 
 def keep() -> None:
-    """Start the world, say how to reach it, and keep it until SIGINT or SIGTERM."""
+    """Start the world and the operator in it, say how to reach them, and keep them until SIGINT or SIGTERM."""
     tools.ensure()
     with world.running() as running, tempfile.TemporaryDirectory(prefix="transship-dev-") as directory:
         running.push_sample()
-        running.cluster.kubectl("apply", "--server-side", f"--filename={CUSTOM_RESOURCES}")
+        install(running)
+        running.cluster.kubectl("create", "namespace", NAMESPACE)
+        running.cluster.kubectl("apply", f"--filename={POLICY}")
         environment = Path(directory) / "env"
         environment.touch(mode=0o600)
         environment.write_text(_exports(running))
-        print(_instructions(environment), flush=True)
-        signal.pause()
+        with Controller(running) as controller:
+            print(_instructions(environment, controller), flush=True)
+            signal.pause()
 
 
 def _exports(running: World) -> str:
@@ -35,17 +39,19 @@ def _exports(running: World) -> str:
     return "\n".join([*lines, f'export PATH="{":".join(map(str, sorted(programs)))}:$PATH"', ""])
 
 
-def _instructions(environment: Path) -> str:
+def _instructions(environment: Path, controller: Controller) -> str:
     return f"""
 The local world is running; Ctrl-C ends it and removes everything it made.
 
 In another terminal, in this directory:
 
-  source {environment}                 # KUBECONFIG, the controller's AWS user, kubectl, crane and kustomize
-  kubectl get customresourcedefinitions
-  .venv/bin/transship --help
-  kubectl create namespace shop
+  source {environment}                 # KUBECONFIG, an AWS user, kubectl, crane and kustomize
+  kubectl get promotionpolicies.transship.dev
   kubectl apply --kustomize overlays/production
+  kubectl get promotionrequests.transship.dev --namespace {NAMESPACE} --watch
+  kubectl describe job promote-images --namespace {NAMESPACE}
+  tail -f {controller.child.log}
 
-Registries: {registry(DEVELOPMENT)} has {SAMPLE_REPOSITORY}, {registry(PRODUCTION)} does not.
+{registry(DEVELOPMENT)} has {SAMPLE_REPOSITORY} {", ".join(SAMPLE_TAGS)};
+{registry(PRODUCTION)} has nothing.
 """
