@@ -72,7 +72,7 @@ class Glob:
         one, part, deep = (self._places.get(token, 0) for token in ("?", "*", "**"))
         reached = _past(part | deep, 1)
         for character in text:
-            fixed = 0 if character in _WILD else self._places.get(character, 0)
+            fixed = self._places.get(character, 0)
             single, run = (fixed, deep) if character == "/" else (fixed | one, part | deep)
             reached = _past(part | deep, (reached & single) << 1 | reached & run)
         return bool(reached >> self._length)
