@@ -1,6 +1,6 @@
 """The edge table of the design, one test a row; what `decide` cannot see alone is shown with two repositories."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -152,9 +152,9 @@ def test_of_a_reference_with_tag_and_digest_the_digest_decides_and_a_tag_elsewhe
 # --- the same with two repositories: what is wanted and what is observed
 
 
-def plan(world: World, suffix: str = ":v1", pinned: Digest | None = None) -> Plan:
+def plan(world: World, suffix: str = ":v1", pinned: Digest | None = None, now: datetime = LATER) -> Plan:
     way = route([policy()], NAMESPACE, Reference.parse(f"{DESTINATION}/shop/checkout{suffix}"))
-    return make_plan(way, pinned, START, world, LATER)
+    return make_plan(way, pinned, START, world, now)
 
 
 ONE, OTHER = multi_arch(seed=b"one", layer_bytes=50), image([b"other"])
@@ -214,13 +214,16 @@ def test_an_image_in_pieces_on_both_sides_is_missing_and_the_message_names_the_p
 
 
 @pytest.mark.parametrize("lost", ["a child", "a blob"])
-def test_a_tag_the_source_lost_and_the_destination_has_in_pieces_is_missing(lost: str) -> None:
+def test_a_tag_the_source_lost_and_the_destination_has_in_pieces_is_waited_for_and_then_missing(lost: str) -> None:
     world = World()
     world.at_destination().hold(ONE, "v1")
     if lost == "a child":
         del world.at_destination().manifests[ONE.manifests[0].descriptor.digest]
     else:
         del world.at_destination().blobs[Digest.of(ONE.blobs[0])]
+    with pytest.raises(RetryLater) as waiting:
+        plan(world, now=START)
+    assert waiting.value.reason is Reason.SOURCE_NOT_YET_THERE
     with pytest.raises(NeedsHuman) as caught:
         plan(world)
     assert caught.value.reason is Reason.SOURCE_MISSING

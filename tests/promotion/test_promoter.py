@@ -123,6 +123,7 @@ def test_content_that_is_there_only_gets_its_tag(world: World, desk: Desk) -> No
     desk.look()
     assert (desk.image().outcome, desk.image().bytes_copied) == (Outcome.TAG_ADDED, 0)
     assert world.writes == [f"{DESTINATION}/shop/checkout v1"]
+    assert world.asked.count(f"shop reads {SOURCE}/shop/checkout") == 1, "what did not change is planned once"
 
 
 def test_a_missing_child_is_repaired_and_nothing_else_is_sent(world: World, desk: Desk) -> None:
@@ -301,6 +302,16 @@ def test_what_an_earlier_attempt_copied_is_still_told_as_copied(world: World) ->
     assert desk.status.phase is Phase.PROMOTED
 
 
+def test_what_is_told_of_another_digest_is_forgotten_when_the_tag_has_moved_on(world: World) -> None:
+    desk = Desk(world, {"app": APP, "bad": "NOT AN IMAGE"})
+    desk.look()
+    world.at_source().hold(OTHER, "v1")
+    world.at_destination().hold(OTHER, "v1")
+    desk.look()
+    app = desk.image("app")
+    assert (app.digest, app.outcome, app.bytes_copied) == (digest_of(OTHER), Outcome.ALREADY_PRESENT, None)
+
+
 def test_what_vanished_between_two_attempts_is_copied_again(world: World) -> None:
     world.at_source("shop/cart").hold(OTHER, "v1")
     world.at_destination("shop/cart").before["push_blob"] = fails(throttled())
@@ -472,6 +483,7 @@ def test_a_suspended_request_touches_no_registry_and_goes_on_when_it_is_released
     assert desk.look() is None, "it is said once"
     assert desk.look(asked_at=START + timedelta(days=1)) is None
     assert (world.asked, world.log) == ([], [])
+    assert (desk.status.started_at, desk.status.finished_at) == (None, None)
     desk.change(suspend=False)
     desk.look()
     assert desk.status.phase is Phase.PROMOTED
@@ -486,6 +498,13 @@ def test_what_was_promoted_stays_told_while_suspended_and_is_proven_anew_afterwa
     desk.change(suspend=False)
     desk.look()
     assert world.at_destination().holds(ONE)
+
+
+def test_a_suspended_request_under_a_forged_phase_is_called_suspended(desk: Desk) -> None:
+    desk.change(suspend=True)
+    desk.forge(**FORGED | {"observedGeneration": 2})
+    desk.look()
+    assert desk.status.phase is Phase.SUSPENDED
 
 
 def test_time_in_suspension_does_not_count(world: World, desk: Desk) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oci.images import image
 from promotion.schema import Schema, request_schema, status_schema, violations
 from promotion.world import DESTINATION, SOURCE, START, Desk, World, policy
-from transship.errors import Reason, RetryLater
+from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
 from transship.oci.digest import Digest
 from transship.promotion.conditions import Verdict, apply
 from transship.promotion.request import API_VERSION, KIND
@@ -236,13 +236,16 @@ def _long_name(number: int) -> str:
     return f"c{number:02}".ljust(63, "x")
 
 
-def test_the_largest_status_with_failures_stays_within_the_schema_and_far_below_an_object_of_a_megabyte() -> None:
+@pytest.mark.parametrize("kind", [RetryLater, NeedsHuman], ids=["that heal by themselves", "that somebody has to end"])
+def test_the_largest_status_with_failures_stays_within_the_schema_and_far_below_an_object_of_a_megabyte(
+    kind: type[TransshipError],
+) -> None:
     path = "p" * 120 + "/" + "q" * 120
     tag = "t" * 128
     world = World()
 
     def fail() -> None:
-        raise RetryLater(Reason.REGISTRY_ERROR, "\N{SNOWMAN}" * 5000)
+        raise kind(Reason.REGISTRY_ERROR, "\N{SNOWMAN}" * 5000)
 
     for number in range(MOST):
         world.at_source(f"{path}{number:02}").before["resolve"] = fail
