@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from promotion.schema import request_schema, violations
 from promotion.world import START, request_resource
+from transship.errors import NeedsHuman, Reason
 from transship.promotion.duration import parse_duration
 from transship.promotion.request import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -19,6 +20,7 @@ from transship.promotion.request import (
     parse_request,
     request_for,
     request_name,
+    require_images,
     superseded,
 )
 from transship.promotion.status import Phase
@@ -259,3 +261,13 @@ def test_what_must_not_be_deleted_stays_however_old_it_is(kept: PromotionRequest
 def test_requests_of_one_second_go_in_the_order_of_their_names() -> None:
     twins = [stored(name, 1) for name in ("b", "a", "c")]
     assert [each.key.name for each in superseded(twins, "current", 2)] == ["a", "b"]
+
+
+def test_a_request_of_the_right_name_with_other_images_is_not_trusted() -> None:
+    resource = request_for(workload(), IMAGES)
+    resource["metadata"] |= {"uid": "u", "generation": 1, "creationTimestamp": "2026-03-01T12:00:00Z"}
+    require_images(parse_request(resource), IMAGES[::-1])
+    resource["spec"]["containers"][0]["image"] = "shop/other:v1"
+    with pytest.raises(NeedsHuman, match="other images") as caught:
+        require_images(parse_request(resource), IMAGES)
+    assert caught.value.reason is Reason.INVALID_REQUEST

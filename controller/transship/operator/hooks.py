@@ -14,7 +14,14 @@ from transship.errors import NeedsHuman, Reason
 from transship.operator.known import Known
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
-from transship.promotion.request import PromotionRequest, RequestKey, request_for, request_name, superseded
+from transship.promotion.request import (
+    PromotionRequest,
+    RequestKey,
+    request_for,
+    request_name,
+    require_images,
+    superseded,
+)
 from transship.promotion.status import Phase, format_time
 from transship.promotion.workload import Workload, WorkloadKey
 
@@ -91,7 +98,8 @@ class HookReconciler:
             _log.info("request made", request=str(key), hook=str(hook.key), images=len(hook.images))
             self._promote(key)
             self._prune(hook.key, key.name)
-        elif _has_verdict(request) and not _speaks_of(request, hook):
+        require_images(request, hook.images)
+        if _has_verdict(request) and not _speaks_of(request, hook):
             # A verdict from before the hook was made is another sync's: look again, from the beginning.
             self._known.ask(key, hook.created_at)
             self._promote(key)

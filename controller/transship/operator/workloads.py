@@ -19,7 +19,15 @@ from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
 from transship.promotion.policy import Namespace, PromotionPolicy, covering
 from transship.promotion.ports import Registries
-from transship.promotion.request import RequestKey, request_for, request_name, superseded
+from transship.promotion.request import (
+    PromotionRequest,
+    RequestKey,
+    request_for,
+    request_name,
+    require_images,
+    superseded,
+)
+from transship.promotion.status import Phase
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_workload
 
 _log = structlog.get_logger(__name__)
@@ -142,8 +150,9 @@ class WorkloadReconciler:
         images = self._covered(workload)
         if not images:
             return
+        request_key = RequestKey(key.namespace, request_name(key, images))
         try:
-            created = self._cluster.create_request(request_for(workload, images))
+            request, is_new = self._ensure(workload, images, request_key)
         except NeedsHuman as error:
             # No request can be made of it, so the workload itself has to tell.
             _log.warning("workload refused", workload=str(key), reason=error.reason, note=error.message)
@@ -151,13 +160,26 @@ class WorkloadReconciler:
                 workload.regarding, warning=True, reason=error.reason, note=error.message, now=self._clock()
             )
             return
-        request_key = RequestKey(key.namespace, request_name(key, images))
+        if is_new:
+            self._promote(request_key)
+            self._prune(key, request_key.name)
+        elif request is not None and request.status.phase is Phase.PROMOTED:
+            # It was there and is not any more: promote it again. What is stalled or retrying is being looked after.
+            self._known.ask(request_key, self._clock())
+            self._promote(request_key)
+
+    def _ensure(
+        self, workload: Workload, images: tuple[ContainerImage, ...], key: RequestKey
+    ) -> tuple[PromotionRequest | None, bool]:
+        created = self._cluster.create_request(request_for(workload, images))
+        found = created or self._cluster.request(key)
+        if found is None:
+            return None, False
+        request, _ = self._known.see_request(found)
+        require_images(request, images)
         if created is not None:
-            self._known.see_request(created)
-            _log.info("request made", request=str(request_key), workload=str(key), images=len(images))
-        self._known.ask(request_key, self._clock())
-        self._promote(request_key)
-        self._prune(key, request_key.name)
+            _log.info("request made", request=str(key), workload=str(workload.key), images=len(images))
+        return request, created is not None
 
     def _prune(self, key: WorkloadKey, current: str) -> None:
         for old in superseded(self._known.requests_of(key), current, self._history_limit):

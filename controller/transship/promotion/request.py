@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from transship.errors import NeedsHuman, Reason
 from transship.promotion.duration import parse_duration
 from transship.promotion.status import RequestStatus, parse_status
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_time
@@ -128,6 +129,22 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
         "trigger": trigger,
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def require_images(request: PromotionRequest, images: Iterable[ContainerImage]) -> None:
+    """See that a request found by its computed name speaks of the images the name was computed from.
+
+    Whoever may write requests in a namespace could have made one of that name for other images, whose promotion would
+    then open somebody else's gate.
+
+    Raises:
+        NeedsHuman: InvalidRequest when it speaks of others.
+    """
+    if set(request.containers) != set(images):
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"PromotionRequest {request.key} has this owner's name but other images; delete it and see who wrote it",
+        )
 
 
 def owner_labels(owner: WorkloadKey) -> dict[str, str]:
