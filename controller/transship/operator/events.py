@@ -80,7 +80,10 @@ class Events:
         metadata = event["object"]["metadata"]
         key = RequestKey(metadata["namespace"], metadata["name"])
         if event["type"] == "DELETED":
-            self._known.forget_request(key, metadata["uid"])
+            gone = self._known.forget_request(key, metadata["uid"])
+            if gone is not None and gone.owner is not None:
+                # Its owner may be there again under the same name, or still wait: it is judged anew.
+                self._queues.workloads.add(gone.owner)
             return
         is_new = self._known.see_request(event["object"])[1]
         if is_new:

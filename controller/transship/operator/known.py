@@ -122,13 +122,15 @@ class Known:
             is_new = before is None or not is_same or before.generation != request.generation
             return request, is_new
 
-    def forget_request(self, key: RequestKey, uid: str) -> None:
-        """A PromotionRequest is gone."""
+    def forget_request(self, key: RequestKey, uid: str) -> PromotionRequest | None:
+        """A PromotionRequest is gone; what was known of it."""
         with self._lock:
             known = self._requests.get(key)
-            if known is not None and known.uid == uid:
-                del self._requests[key], self._versions[key]
-                self._asked.pop(key, None)
+            if known is None or known.uid != uid:
+                return None
+            del self._requests[key], self._versions[key]
+            self._asked.pop(key, None)
+            return known
 
     def request(self, key: RequestKey) -> PromotionRequest | None:
         """A request as last seen or written."""
