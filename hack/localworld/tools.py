@@ -70,6 +70,7 @@ TOOLS = {
     for tool in (
         Tool("kustomize", {"kustomize": "kustomize"}, "a minute"),
         Tool("crane", {"crane": "crane"}, "half a minute"),
+        Tool("regctl", {"regctl": "regctl"}, "half a minute"),
         Tool("etcd", {"server": "etcd"}, "a minute"),
         Tool("distribution", {"registry": "registry"}, "two minutes"),
         Tool(
