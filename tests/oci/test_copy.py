@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oci.images import Content, as_json, blob_descriptor, image, index, manifest_of, multi_arch
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
-from transship.oci.copy import Cancelled, CopyProgress, checked, closure, copy, missing, prove
+from transship.oci.copy import Cancelled, CopyProgress, Missing, checked, closure, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import MAX_INDEX_DEPTH, OCI_INDEX, Manifest
@@ -81,6 +81,31 @@ def test_blobs_come_first_then_children_then_the_root_and_the_tag_last() -> None
     copy(source, destination, whole, missing(destination, whole), TAG)
     manifests = [each.descriptor.digest for each in content.manifests]
     assert destination.writes == [*(blob.digest for blob in whole.blobs), *manifests, TAG]
+
+
+def test_a_child_that_an_index_shares_with_an_index_below_it_is_written_before_both() -> None:
+    child = image([b"shared"])
+    content, destination = index([index([child], note="below"), child]), Recorder()
+    source = content.in_memory()
+    whole = closure(source, content.root.descriptor.digest)
+    assert [each.descriptor.digest for each in whole.manifests].index(child.root.descriptor.digest) == 0
+    copy(source, destination, whole, missing(destination, whole), TAG)
+    assert destination.manifests == source.manifests
+
+
+def test_where_a_manifest_vouches_for_its_blobs_only_those_of_missing_manifests_are_looked_up() -> None:
+    content = multi_arch()
+    source, destination = content.in_memory(), content.in_memory()
+    whole = closure(source, content.root.descriptor.digest)
+    arm, own = content.manifests[1].descriptor.digest, content.manifests[1].blobs[0].digest
+    lost = content.manifests[0].blobs[0].digest
+    for digest in (lost, own):
+        del destination.blobs[digest]
+    del destination.manifests[arm]
+    destination.keeps_whole = True
+    assert missing(destination, whole) == Missing(frozenset({arm}), frozenset({own}))
+    destination.keeps_whole = False
+    assert missing(destination, whole) == Missing(frozenset({arm}), frozenset({own, lost}))
 
 
 def test_without_a_tag_the_image_is_left_untagged() -> None:

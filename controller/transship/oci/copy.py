@@ -131,7 +131,7 @@ def closure(source: Fetcher, root: Digest) -> Closure:
     """
     walk = _Walk(source)
     with _doing(Side.SOURCE, "read manifest"):
-        walk.visit(root, 0)
+        walk.begin(root)
     return Closure(tuple(walk.manifests.values()), tuple(walk.blobs.values()))
 
 
@@ -141,33 +141,44 @@ class _Walk:
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
     blobs: dict[Digest, Descriptor] = field(default_factory=dict)
     seen: set[Digest] = field(default_factory=set)
+    unvisited: dict[Digest, Manifest] = field(default_factory=dict)
     content_bytes: int = 0
 
-    def visit(self, digest: Digest, depth: int) -> None:
-        manifest = self._fetch(digest)
+    def begin(self, root: Digest) -> None:
+        found = self.source.fetch_manifest(root)
+        if found is None:
+            raise _lost(root)
+        self._take_manifest(found)
+        self._visit(found, 0)
+
+    def _visit(self, manifest: Manifest, depth: int) -> None:
+        digest = manifest.descriptor.digest
         if depth > MAX_INDEX_DEPTH and manifest.descriptor.media_type in INDEX_TYPES:
             raise _unsupported(f"{digest} is an index more than {MAX_INDEX_DEPTH} levels below the root")
         self._take_blobs(manifest)
+        self._fetch([each.digest for each in manifest.children if each.digest not in self.seen])
         for child in manifest.children:
-            self._visit_child(manifest, child, depth + 1)
+            # A sibling further down may have been fetched for an index further up, and not been visited yet.
+            if child.digest in self.unvisited:
+                self._visit(self.unvisited.pop(child.digest), depth + 1)
+            self._check_child(manifest, child)
         self.manifests[digest] = manifest  # after its children: insertion order is the order of writing
 
-    def _fetch(self, digest: Digest) -> Manifest:
-        self.seen.add(digest)
-        manifest = self.source.fetch_manifest(digest)
-        if manifest is None:
-            raise NeedsHuman(
-                Reason.SOURCE_MISSING,
-                f"the source does not hold the manifest {digest}; push the whole image there again",
-            )
+    def _fetch(self, digests: list[Digest]) -> None:
+        for manifest in self.source.fetch_manifests(dict.fromkeys(digests)) if digests else ():
+            self._take_manifest(manifest)
+            self.unvisited[manifest.descriptor.digest] = manifest
+        for digest in digests:
+            if digest not in self.unvisited:
+                raise _lost(digest)
+
+    def _take_manifest(self, manifest: Manifest) -> None:
+        self.seen.add(manifest.descriptor.digest)
         self.content_bytes += len(manifest.content)
         if self.content_bytes > MAX_CLOSURE_MANIFEST_BYTES:
             raise _unsupported(f"its manifests have more than {MAX_CLOSURE_MANIFEST_BYTES} bytes together")
-        return manifest
 
-    def _visit_child(self, parent: Manifest, child: Descriptor, depth: int) -> None:
-        if child.digest not in self.seen:
-            self.visit(child.digest, depth)
+    def _check_child(self, parent: Manifest, child: Descriptor) -> None:
         found = self.manifests.get(child.digest)
         # No content can hold its own digest, so this happens only when a source serves unchecked bytes.
         if found is None:
@@ -185,6 +196,12 @@ class _Walk:
             raise _unsupported(f"it stands for more than {MAX_CLOSURE_DESCRIPTORS} manifests and blobs")
 
 
+def _lost(digest: Digest) -> NeedsHuman:
+    return NeedsHuman(
+        Reason.SOURCE_MISSING, f"the source does not hold the manifest {digest}; push the whole image there again"
+    )
+
+
 def _unsupported(what: str) -> NeedsHuman:
     return NeedsHuman(Reason.UNSUPPORTED_CONTENT, f"the image cannot be copied: {what}")
 
@@ -192,14 +209,20 @@ def _unsupported(what: str) -> NeedsHuman:
 def missing(destination: Inventory, whole: Closure) -> Missing:
     """Ask the destination what it lacks of a closure.
 
+    A destination whose manifests vouch for what is below them is asked for the blobs of missing manifests only.
+
     Raises:
         RetryLater, NeedsHuman: whatever the destination raises.
     """
     with _doing(Side.DESTINATION, "look up"):
-        return Missing(
-            destination.missing_manifests(manifest.descriptor.digest for manifest in whole.manifests),
-            destination.missing_blobs(whole.blobs),
-        )
+        gone = destination.missing_manifests(manifest.descriptor.digest for manifest in whole.manifests)
+        blobs = _blobs_of(whole, gone) if destination.keeps_whole else whole.blobs
+        return Missing(gone, destination.missing_blobs(blobs))
+
+
+def _blobs_of(whole: Closure, manifests: frozenset[Digest]) -> list[Descriptor]:
+    theirs = {blob.digest for each in whole.manifests if each.descriptor.digest in manifests for blob in each.blobs}
+    return [blob for blob in whole.blobs if blob.digest in theirs]
 
 
 def copy(  # noqa: PLR0913 - two stores, what to move between them, and two optional ways to watch and to stop it

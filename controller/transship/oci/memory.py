@@ -4,7 +4,7 @@ It is as strict as a registry: content must have its digest, a manifest's childr
 immutable tag does not move. Whatever holds for it holds for the other implementations; tests/oci has the contract.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,6 +25,9 @@ class MemoryRepository:
         tags: digest by tag.
         immutable_tags: whether a tag that exists refuses another digest.
         chunk_bytes: how many bytes `open_blob` hands out at a time.
+        targets_per_request: see `Resolver`.
+        keeps_whole: see `Inventory`; to be set only if nothing is removed by hand.
+        archived: what `is_archived`.
     """
 
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
@@ -32,6 +35,9 @@ class MemoryRepository:
     tags: dict[Tag, Digest] = field(default_factory=dict)
     immutable_tags: bool = False
     chunk_bytes: int = 256 * 1024
+    targets_per_request: int = 1
+    keeps_whole: bool = False
+    archived: set[Tag | Digest] = field(default_factory=set)
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `Resolver`."""
@@ -39,9 +45,21 @@ class MemoryRepository:
         manifest = self.manifests.get(digest) if digest is not None else None
         return manifest.descriptor if manifest is not None else None
 
+    def resolve_all(self, targets: Iterable[Tag | Digest]) -> Mapping[Tag | Digest, Descriptor | None]:
+        """See `Resolver`."""
+        return {target: self.resolve(target) for target in targets}
+
+    def is_archived(self, target: Tag | Digest) -> bool:
+        """See `Resolver`."""
+        return target in self.archived
+
     def fetch_manifest(self, digest: Digest) -> Manifest | None:
         """See `Fetcher`."""
         return self.manifests.get(digest)
+
+    def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
+        """See `Fetcher`."""
+        return (manifest for digest in digests if (manifest := self.fetch_manifest(digest)) is not None)
 
     @contextmanager
     def open_blob(self, blob: Descriptor) -> Iterator[Iterator[bytes]]:

@@ -1,6 +1,6 @@
 """A repository of a registry, behind the store ports."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from transship.errors import Side
@@ -18,8 +18,12 @@ from transship.registry.transport import Transport
 class HttpRepository:
     """Implements `Source` and `Destination` for one repository, one side and one identity.
 
-    Thread-safe and cheap to make: connections belong to the transport.
+    Thread-safe and cheap to make: connections belong to the transport. The distribution API has no batches, and
+    promises nothing about what is below a manifest.
     """
+
+    targets_per_request = 1
+    keeps_whole = False
 
     def __init__(self, repository: Repository, side: Side, transport: Transport, credentials: Credentials) -> None:
         exchange = Exchange(transport, repository.registry, credentials)
@@ -30,9 +34,21 @@ class HttpRepository:
         """See `Resolver`."""
         return self._manifests.resolve(target)
 
+    def resolve_all(self, targets: Iterable[Tag | Digest]) -> Mapping[Tag | Digest, Descriptor | None]:
+        """See `Resolver`."""
+        return {target: self.resolve(target) for target in targets}
+
+    def is_archived(self, target: Tag | Digest) -> bool:  # noqa: ARG002 - the port's signature
+        """See `Resolver`; the distribution API knows no such thing."""
+        return False
+
     def fetch_manifest(self, digest: Digest) -> Manifest | None:
         """See `Fetcher`."""
         return self._manifests.fetch(digest)
+
+    def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
+        """See `Fetcher`."""
+        return (manifest for digest in digests if (manifest := self.fetch_manifest(digest)) is not None)
 
     def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
         """See `Fetcher`."""
