@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TAG_DENIED = "TagDenied"
     TAG_CONFLICT = "TagConflict"
     SOURCE_MISSING = "SourceMissing"
+    SOURCE_ARCHIVED = "SourceArchived"
     DENIED = "Denied"
     REPOSITORY_MISSING = "RepositoryMissing"
     UNSUPPORTED_CONTENT = "UnsupportedContent"
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     HOST_NOT_ALLOWED = "HostNotAllowed"
     # What heals by itself.
     SOURCE_NOT_YET_THERE = "SourceNotYetThere"
+    SOURCE_ACCESS_PENDING = "SourceAccessPending"
     THROTTLED = "Throttled"
     UNREACHABLE = "Unreachable"
     REGISTRY_ERROR = "RegistryError"

@@ -14,6 +14,7 @@ from transship.oci.reference import Reference
 from transship.promotion.image import Plan, make_plan
 from transship.promotion.plan import AddTag, Copy, Observed, Present, Wanted, decide
 from transship.promotion.policy import PromotionPolicy, route
+from transship.promotion.sight import Sights
 
 A = Descriptor(OCI_MANIFEST, Digest.of(b"a"), 100)
 B = Descriptor(OCI_MANIFEST, Digest.of(b"b"), 100)
@@ -154,7 +155,7 @@ def test_of_a_reference_with_tag_and_digest_the_digest_decides_and_a_tag_elsewhe
 
 def plan(world: World, suffix: str = ":v1", pinned: Digest | None = None, now: datetime = LATER) -> Plan:
     way = route([policy()], NAMESPACE, Reference.parse(f"{DESTINATION}/shop/checkout{suffix}"))
-    return make_plan(way, pinned, START, world, now)
+    return make_plan(Sights(world).open(way, pinned), START, now)
 
 
 ONE, OTHER = multi_arch(seed=b"one", layer_bytes=50), image([b"other"])

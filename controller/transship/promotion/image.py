@@ -1,10 +1,10 @@
 """One image on its way: resolve, observe, decide, copy, prove."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from transship.errors import NeedsHuman, Reason
+from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.copy import Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
@@ -13,14 +13,18 @@ from transship.oci.store import Destination, Source
 from transship.promotion.plan import AddTag, Copy, Decision, Observed, Present, Wanted, decide
 from transship.promotion.policy import Namespace, PromotionPolicy, Route, route
 from transship.promotion.ports import Registries
+from transship.promotion.sight import Sight
 from transship.promotion.status import Outcome
+
+_NOT_AT_SOURCE = frozenset({Reason.SOURCE_MISSING, Reason.SOURCE_NOT_YET_THERE})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done about one image, with everything needed to do it.
 
-    `seen` is what the destination reference led to when this was decided.
+    `seen` is what the destination reference led to when this was decided. `whole` is None when nothing is to be
+    written and the destination's own word was enough for that.
     """
 
     route: Route
@@ -28,13 +32,18 @@ class Plan:
     seen: Descriptor | None
     source: Source
     destination: Destination
-    whole: Closure
+    whole: Closure | None
     lacking: Missing
 
     @property
     def writes(self) -> bool:
         """Whether anything is to be written."""
         return not isinstance(self.decision, Present)
+
+    @property
+    def bytes_total(self) -> int | None:
+        """Bytes of everything that belongs to the image, where it was looked at."""
+        return self.whole.total_bytes if self.whole is not None else None
 
     @property
     def replaces(self) -> Digest | None:
@@ -73,41 +82,59 @@ def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Names
     return route(policies, namespace, reference)
 
 
-def make_plan(way: Route, pinned: Digest | None, first_seen: datetime, registries: Registries, now: datetime) -> Plan:
+def make_plan(sight: Sight, first_seen: datetime, now: datetime) -> Plan:
     """Look at both registries and decide.
 
     Args:
-        way: source and destination.
-        pinned: the digest this promotion resolved the tag to earlier; None to resolve it now.
+        sight: the image's way, and both repositories with what they have said already.
         first_seen: since when this image is being looked for.
-        registries: access to both sides.
         now: the time of the decision.
 
     Raises:
         NeedsHuman, RetryLater: of the registries, or of the edge table.
     """
-    source = registries.source(way.policy, way.source.repository)
-    destination = registries.destination(way.policy, way.destination.repository)
-    target = pinned or way.source.target
-    found = source.resolve(target)
+    way, target = sight.way, sight.target
+    found = sight.source.resolve(target)
     digest = found.digest if found else (target if isinstance(target, Digest) else None)
     wanted = Wanted(way, digest, found, first_seen)
     tag = way.destination.tag
-    tagged = destination.resolve(tag) if tag is not None else None
+    tagged = sight.destination.resolve(tag) if tag is not None else None
     looked_for = digest or (tagged.digest if tagged else None)
     if looked_for is None:
-        return _hopeless(wanted, Observed(tagged, None, is_complete=False), now)
-    root = tagged if tagged and tagged.digest == looked_for else destination.resolve(looked_for)
-    whole = _closure(source if found else None, destination if root else None, looked_for)
-    if whole is None:
-        return _hopeless(wanted, Observed(tagged, root, is_complete=False), now)
-    lacking = missing(destination, whole)
-    decision = decide(wanted, Observed(tagged, root, is_complete=root is not None and not lacking), now)
-    return Plan(way, decision, tagged if tag is not None else root, source, destination, whole, lacking)
+        return _hopeless(sight, wanted, Observed(tagged, None, is_complete=False), now)
+    root = tagged if tagged and tagged.digest == looked_for else sight.destination.resolve(looked_for)
+    return _plan_by(sight, wanted, Observed(tagged, root, sight.vouches(root)), looked_for, now)
 
 
-def _hopeless(wanted: Wanted, observed: Observed, now: datetime) -> Plan:
-    decide(wanted, observed, now)
+def _plan_by(sight: Sight, wanted: Wanted, observed: Observed, digest: Digest, now: datetime) -> Plan:
+    """Decide by the destination's word that it holds all of the image, or else by looking at every part."""
+    source, destination, root = sight.source.store, sight.destination.store, observed.root
+    whole, lacking = None, Missing()
+    if not observed.is_complete:
+        whole = _closure(source if wanted.at_source else None, destination if root else None, digest)
+        if whole is None:
+            return _hopeless(sight, wanted, observed, now)
+        lacking = missing(destination, whole)
+        observed = replace(observed, is_complete=root is not None and not lacking)
+    decision = _decide(sight, wanted, observed, now)
+    if whole is None and not isinstance(decision, Present):
+        whole = _closure(source, destination, digest)
+    seen = observed.tagged if wanted.route.destination.tag is not None else root
+    return Plan(wanted.route, decision, seen, source, destination, whole, lacking)
+
+
+def _decide(sight: Sight, wanted: Wanted, observed: Observed, now: datetime) -> Decision:
+    """The edge table's word; an image that seems to be missing is looked for in the archive before it is called so."""
+    try:
+        return decide(wanted, observed, now)
+    except TransshipError as error:
+        if error.reason not in _NOT_AT_SOURCE or not sight.source.store.is_archived(sight.target):
+            raise
+    return decide(replace(wanted, is_archived=True), observed, now)
+
+
+def _hopeless(sight: Sight, wanted: Wanted, observed: Observed, now: datetime) -> Plan:
+    _decide(sight, wanted, observed, now)
     raise AssertionError("an image that is nowhere whole cannot be planned")
 
 
@@ -143,6 +170,8 @@ def carry_out(
     """
     if isinstance(plan.decision, Present):
         return Done(Outcome.ALREADY_PRESENT, plan.decision.note or "already present")
+    if plan.whole is None:
+        raise AssertionError("what is to be written was looked at whole")
     tag = plan.route.destination.tag
     registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
     report = copy(plan.source, plan.destination, plan.whole, plan.lacking, tag, progress=tell, cancelled=is_cancelled)

@@ -21,12 +21,14 @@ class Wanted:
         digest: the content that is wanted; None while the tag could not be resolved at the source.
         at_source: the source's manifest with that digest; None when the source does not have it.
         first_seen: when this image was first looked for; the source's grace counts from here.
+        is_archived: the source keeps it where it cannot be pulled.
     """
 
     route: Route
     digest: Digest | None
     at_source: Descriptor | None
     first_seen: datetime
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def decide(wanted: Wanted, observed: Observed, now: datetime) -> Decision:
     """Decide about one image.
 
     Raises:
-        NeedsHuman: TagConflict or SourceMissing.
+        NeedsHuman: TagConflict, SourceMissing or SourceArchived.
         RetryLater: the source does not have the image yet and its grace is not over.
     """
     if wanted.at_source is None:
@@ -104,6 +106,14 @@ def _without_source(wanted: Wanted, observed: Observed, now: datetime) -> Decisi
 
 
 def _source_missing(wanted: Wanted, now: datetime) -> NeedsHuman | RetryLater:
+    if wanted.is_archived:
+        return NeedsHuman(
+            Reason.SOURCE_ARCHIVED,
+            f"{wanted.route.source} is archived at the source, where nothing can pull it; restore it there "
+            "(ecr update-image-storage-class with STANDARD), or push it again",
+            side=Side.SOURCE,
+            step="resolve",
+        )
     source, grace = wanted.route.source, wanted.route.policy.source_grace_seconds
     waited = now - wanted.first_seen
     if waited < timedelta(seconds=grace):

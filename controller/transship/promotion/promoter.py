@@ -1,6 +1,6 @@
 """The promoter: takes one request from wanted to proven.
 
-    route -> resolve -> observe -> decide (plan) -> copy -> prove -> status
+    route -> look (many images at once) -> resolve -> observe -> decide (plan) -> copy -> prove -> status
 
 Everything it learns comes through `ports.Registries`, everything it says goes into a status. It is idempotent: what it
 finds at the destination decides what it does, never what an earlier status says. Only the digest that a tag was
@@ -20,6 +20,7 @@ from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
 from transship.promotion.report import Clock, Job, Publish, Report, Result
 from transship.promotion.request import PromotionRequest
+from transship.promotion.sight import Sight, Sights, look
 from transship.promotion.status import Phase, RequestStatus
 
 Step: TypeAlias = Callable[[Job], object]
@@ -70,7 +71,10 @@ class Promoter:
         if not is_fresh and request.status.phase is Phase.PROMOTED and request.status.finished_at is not None:
             return None
         report = Report(request, self._clock, publish, is_fresh=is_fresh)
-        self._run_all(partial(self._guard, report, partial(self._plan, report, occasion)), report.jobs)
+        sights = Sights(self._registries)
+        self._run_all(partial(self._guard, report, partial(self._open, sights, occasion)), report.jobs)
+        self._look(report)
+        self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
         report.publish_plan()
         self._run_all(partial(self._guard, report, partial(self._carry_out, report, occasion)), report.jobs)
         return report.finish()
@@ -101,11 +105,33 @@ class Promoter:
         except Exception as error:  # noqa: BLE001 - our own mistake must not take the other images with it
             report.failed(job, error)
 
-    def _plan(self, report: Report, occasion: Occasion, job: Job) -> Plan:
+    @staticmethod
+    def _open(sights: Sights, occasion: Occasion, job: Job) -> Sight:
+        """Find an image's way and open both of its repositories."""
         way = find_route(job.container.image, occasion.policies, occasion.namespace)
         job.status = replace(job.status, source=str(way.source), destination=str(way.destination))
+        job.sight = sights.open(way, job.pinned)
+        return job.sight
+
+    @staticmethod
+    def _look(report: Report) -> None:
+        """Ask about all images that share their repositories together; an answer that fails, fails all of them."""
+        groups: dict[tuple[int, int], list[tuple[Job, Sight]]] = {}
+        for job in report.jobs:
+            if job.sight is not None and not job.is_over:
+                groups.setdefault((id(job.sight.source), id(job.sight.destination)), []).append((job, job.sight))
+        for group in groups.values():
+            try:
+                look([sight for _, sight in group])
+            except Exception as error:  # noqa: BLE001 - as in _guard
+                for job, _ in group:
+                    report.failed(job, error)
+
+    def _plan(self, report: Report, job: Job) -> Plan:
+        if job.sight is None:
+            raise AssertionError("an image without a way has ended already")
         now = self._clock()
-        plan = make_plan(way, job.pinned, job.status.started_at or now, self._registries, now)
+        plan = make_plan(job.sight, job.status.started_at or now, now)
         report.planned(job, plan)
         return plan
 
@@ -120,7 +146,8 @@ class Promoter:
         with self._claims.hold(plan.route.destination, digest, report.request.key):
             if plan.is_outdated():
                 # Whoever held the claim before has written since this was planned: the edge table decides again.
-                plan = self._plan(report, occasion, job)
+                self._open(Sights(self._registries), occasion, job)
+                plan = self._plan(report, job)
             report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
 
 

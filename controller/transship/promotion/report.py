@@ -11,6 +11,7 @@ from transship.oci.digest import Digest
 from transship.promotion import conditions
 from transship.promotion.image import Done, Plan
 from transship.promotion.request import PromotionRequest
+from transship.promotion.sight import Sight
 from transship.promotion.status import ImageStatus, Outcome, Phase, RequestStatus
 from transship.promotion.workload import ContainerImage
 
@@ -29,6 +30,7 @@ class Job:
     container: ContainerImage
     status: ImageStatus
     before: ImageStatus | None = None
+    sight: Sight | None = None
     plan: Plan | None = None
     not_before: float = 0.0
     unexpected: Exception | None = None
@@ -92,7 +94,7 @@ class Report:
             job.status,
             digest=digest,
             media_type=plan.decision.descriptor.media_type,
-            bytes_total=plan.whole.total_bytes,
+            bytes_total=plan.bytes_total,
             previous_digest=str(plan.replaces or moved_from),
         )
 
