@@ -1,5 +1,6 @@
 """Resources that use every field there is."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,17 @@ from transship.promotion.status import Condition, ImageStatus, Outcome, Phase, R
 
 DEV = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
 PRODUCTION = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
+LIFECYCLE_POLICY = json.dumps(
+    {
+        "rules": [
+            {
+                "rulePriority": 1,
+                "selection": {"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 100},
+                "action": {"type": "expire"},
+            }
+        ]
+    }
+)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -45,8 +57,20 @@ def full_policy(name: str = "shop") -> dict[str, Any]:
             "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
             "exclusions": ["sha256-*"],
             "scanOnPush": True,
-            "kmsKey": "alias/images",
+            "drift": "Mend",
+            "encryption": {"type": "KMS_DSSE", "kmsKey": "alias/images"},
+            "lifecyclePolicy": LIFECYCLE_POLICY,
+            "policy": '{"Version": "2012-10-17", "Statement": []}',
             "tags": {"owner": "shop"},
+        },
+        sourceAccess={
+            "managePolicy": True,
+            "scope": "Matching",
+            "principalArns": ["arn:aws:iam::222222222222:role/transship"],
+            "organizationId": "o-a1b2c3d4e5",
+            "describe": True,
+            "roleArn": "arn:aws:iam::111111111111:role/transship-access",
+            "externalId": "transship",
         },
     )
 

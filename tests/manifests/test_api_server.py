@@ -248,7 +248,8 @@ def test_defaults_of_a_policy_are_visible(apply_policy: Apply) -> None:
     assert spec["tagConflict"] == "Refuse"
     assert spec["sourceGrace"] == "60s"
     assert spec["watch"] == {"workloads": True}
-    assert spec["destinationRepository"]["imageTagMutability"] == "MUTABLE"
+    assert spec["destinationRepository"] == {"create": True, "drift": "Report"}
+    assert "sourceAccess" not in spec
 
 
 @pytest.mark.parametrize(
@@ -273,6 +274,13 @@ def test_defaults_of_a_policy_are_visible(apply_policy: Apply) -> None:
             "must have at most 5 items",
         ),
         ({"destinationRepository": {"tags": {"k" * 129: "v"}}}, "keys of tags have 1 to 128 characters"),
+        (
+            {"destinationRepository": {"encryption": {"kmsKey": "alias/x"}}},
+            "kmsKey belongs to the types KMS and KMS_DSSE",
+        ),
+        ({"destinationRepository": {"encryption": {"type": "ROT13"}}}, "Unsupported value"),
+        ({"destinationRepository": {"lifecyclePolicy": "{}"}}, "should be at least 100 chars long"),
+        ({"sourceAccess": {"scope": "Everything"}}, 'supported values: "Promoted", "Matching"'),
         ({"repository": ["shop/*"]}, "field not declared in schema"),
     ],
 )

@@ -207,13 +207,17 @@ def test_a_policy_that_uses_every_field_parses() -> None:
     assert not policy.watch_workloads
     assert policy.source_grace_seconds == 5400
     assert policy.destination_repository.exclusions == ("sha256-*",)
+    assert policy.destination_repository.mend
+    assert policy.source_access.manage_policy
+    assert policy.source_access.every_match
 
 
 @pytest.mark.parametrize(
     "policy",
     [
         examples.minimal_policy(),
-        examples.minimal_policy(destinationRepository={}),
+        examples.minimal_policy(destinationRepository={}, sourceAccess={}),
+        examples.minimal_policy(destinationRepository={"encryption": {}}),
         examples.minimal_policy(watch={}, tags={}),
         examples.full_policy(),
     ],

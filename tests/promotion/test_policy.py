@@ -1,4 +1,5 @@
 import itertools
+import json
 import re
 from typing import Any
 
@@ -10,18 +11,19 @@ from promotion.world import DESTINATION, NAMESPACE, SOURCE, policy, policy_resou
 from transship.errors import NeedsHuman, Reason
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
+from transship.promotion.desired import Encryption, RepositorySettings, SourceAccess
 from transship.promotion.policy import (
     Glob,
     Namespace,
     NamespaceSelector,
     PolicyError,
     PromotionPolicy,
-    RepositorySettings,
     parse_policy,
     route,
 )
 
 DIGEST = Digest.of(b"content")
+LIFECYCLE = json.dumps({"rules": [{"rulePriority": 1, "description": "x" * 100}]})
 ROLE = "arn:aws:iam::111111111111:role/transship/reader"
 
 
@@ -46,7 +48,8 @@ def test_a_policy_that_says_the_least_gets_careful_defaults() -> None:
     assert found.denied_tags == ()
     assert found.source_grace_seconds == 60
     assert found.watch_workloads
-    assert found.destination_repository == RepositorySettings(create=False, image_tag_mutability="MUTABLE")
+    assert found.destination_repository == RepositorySettings(create=False, mend=False)
+    assert found.source_access == SourceAccess(manage_policy=False)
 
 
 def test_a_policy_that_says_everything_is_read_whole() -> None:
@@ -64,9 +67,30 @@ def test_a_policy_that_says_everything_is_read_whole() -> None:
             "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
             "exclusions": ["sha256-*"],
             "scanOnPush": True,
-            "kmsKey": "alias/images",
+            "drift": "Mend",
+            "encryption": {"type": "KMS_DSSE", "kmsKey": "alias/images"},
+            "lifecyclePolicy": LIFECYCLE,
+            "policy": "{}",
             "tags": {"owner": "shop"},
         },
+        sourceAccess={
+            "managePolicy": True,
+            "scope": "Matching",
+            "principalArns": ["arn:aws:iam::222222222222:role/transship*"],
+            "organizationId": "o-a1b2c3d4e5",
+            "describe": True,
+            "roleArn": ROLE,
+            "externalId": "secret",
+        },
+    )
+    assert found.source_access == SourceAccess(
+        manage_policy=True,
+        every_match=True,
+        principal_arns=("arn:aws:iam::222222222222:role/transship*",),
+        organization="o-a1b2c3d4e5",
+        describe=True,
+        role_arn=ROLE,
+        external_id="secret",
     )
     assert (found.source.repository_prefix, found.source.role_arn, found.source.external_id) == ("dev/", ROLE, "secret")
     assert found.destination.repository_prefix == "prod/eu/"
@@ -81,7 +105,10 @@ def test_a_policy_that_says_everything_is_read_whole() -> None:
         image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
         exclusions=("sha256-*",),
         scan_on_push=True,
-        kms_key="alias/images",
+        mend=True,
+        encryption=Encryption("KMS_DSSE", "alias/images"),
+        lifecycle_policy=LIFECYCLE,
+        policy="{}",
         tags={"owner": "shop"},
     )
 
@@ -139,6 +166,26 @@ def test_a_policy_that_says_everything_is_read_whole() -> None:
             "spec.destinationRepository.exclusions",
             "belongs to",
         ),
+        (
+            {"destinationRepository": {"imageTagMutability": "IMMUTABLE_WITH_EXCLUSION", "exclusions": ["v?"]}},
+            "spec.destinationRepository.exclusions",
+            "letters, digits",
+        ),
+        (
+            {"destinationRepository": {"encryption": {"kmsKey": "alias/x"}}},
+            "spec.destinationRepository.encryption.kmsKey",
+            "KMS and KMS_DSSE",
+        ),
+        (
+            {"destinationRepository": {"lifecyclePolicy": "{}"}},
+            "spec.destinationRepository.lifecyclePolicy",
+            "100 to 30720",
+        ),
+        ({"destinationRepository": {"policy": "{"}}, "spec.destinationRepository.policy", "not JSON"),
+        ({"destinationRepository": {"policy": "[1]"}}, "spec.destinationRepository.policy", "JSON object"),
+        ({"sourceAccess": {"roleArn": "editor"}}, "spec.sourceAccess.roleArn", "arn:aws:iam::"),
+        ({"sourceAccess": {"organizationId": "shop"}}, "spec.sourceAccess.organizationId", "o-a1b2c3d4e5"),
+        ({"sourceAccess": {"principalArns": ["*"]}}, "spec.sourceAccess.principalArns", "arn:aws:iam::"),
     ],
     ids=[
         "a registry with a scheme",
@@ -163,6 +210,14 @@ def test_a_policy_that_says_everything_is_read_whole() -> None:
         "a source that is the destination",
         "exclusions missing where they are needed",
         "exclusions where they mean nothing",
+        "an exclusion that ECR has no grammar for",
+        "a key for an encryption without one",
+        "a lifecycle policy that is too short",
+        "a repository policy that is no JSON",
+        "a repository policy that is a list",
+        "an editor that is no ARN",
+        "an organization that is none",
+        "a principal that is everybody",
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_field_and_what_to_write(

@@ -136,6 +136,7 @@ class World:
     log: list[str] = field(default_factory=list)
     repositories: dict[str, NotedRepository] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    prepared: set[Repository] = field(default_factory=set)
 
     def at_source(self, path: str = "shop/checkout") -> NotedRepository:
         return self._repository(f"{SOURCE}/{path}")
@@ -143,8 +144,13 @@ class World:
     def at_destination(self, path: str = "shop/checkout") -> NotedRepository:
         return self._repository(f"{DESTINATION}/{path}")
 
+    def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
+        assert repository.registry == policy.source.registry, "an identity is for its own registry only"
+        self.prepared.add(repository)
+
     def source(self, policy: PromotionPolicy, repository: Repository) -> NotedRepository:
         assert repository.registry == policy.source.registry, "an identity is for its own registry only"
+        assert repository in self.prepared, "a source is prepared before it is read"
         self.asked.append(f"{policy.name} reads {repository}")
         return self._repository(str(repository), exists=False)
 

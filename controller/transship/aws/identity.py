@@ -6,8 +6,8 @@ place (threat T1). Credentials renew themselves shortly before they expire.
 
 import re
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -15,6 +15,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 
+from transship.aws.failures import aws_errors
 from transship.aws.hosts import EcrHost
 from transship.promotion.policy import Endpoint
 
@@ -58,12 +59,20 @@ class Reach:
         connect_seconds: how long making a connection may take.
         read_seconds: how long an answer may take.
         attempts: how often one call is tried in all, with botocore's standard back-off.
+        endpoints: URLs of APIs by service (ecr, sts), in which {region} stands for the Region; for PrivateLink without
+            private DNS, and for tests.
     """
 
     ca_file: str | None = None
     connect_seconds: float = 5.0
     read_seconds: float = 20.0
     attempts: int = 4
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+
+    def endpoint(self, service: str, region: str) -> str | None:
+        """The URL of an API in a Region where it is not the one that AWS gives it."""
+        template = self.endpoints.get(service)
+        return template.replace("{region}", region) if template else None
 
     def config(self, host: EcrHost) -> Config:
         """The client configuration for one registry's Region and kind of endpoint."""
@@ -77,6 +86,14 @@ class Reach:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who AWS says one is: the ARN of a user or of a role's session, and its account."""
+
+    arn: str
+    account: str
+
+
 class Clients:
     """Makes clients, once for each identity and kind of endpoint, when they are asked for. Thread-safe."""
 
@@ -85,6 +102,7 @@ class Clients:
         self._lock = threading.RLock()  # making a role's session needs the controller's own
         self._sessions: dict[Identity, boto3.Session] = {}
         self._clients: dict[tuple[Identity, str, EcrHost], Any] = {}
+        self._accounts: dict[str, str] = {}  # the controller's own, by partition
 
     def ecr(self, identity: Identity, host: EcrHost) -> "ECRClient":
         """The ECR API of a registry's Region. Calls raise botocore's exceptions: wrap them in `aws_errors`."""
@@ -96,6 +114,33 @@ class Clients:
         client: STSClient = self._client("sts", identity, host)
         return client
 
+    def caller(self, identity: Identity, host: EcrHost) -> Caller:
+        """Who an identity is, by GetCallerIdentity; nobody needs a permission for that.
+
+        Raises:
+            NeedsHuman: there are no credentials, or the role may not be assumed.
+            RetryLater: STS cannot answer now.
+        """
+        with aws_errors(f"find out who {identity.role_arn or 'the controller itself'} is"):
+            answer = self.sts(identity, host).get_caller_identity()
+        return Caller(answer["Arn"], answer["Account"])
+
+    def account(self, identity: Identity, host: EcrHost) -> str:
+        """The account of an identity; asked for once for each, as it never changes.
+
+        Raises:
+            NeedsHuman, RetryLater: as `caller`.
+        """
+        if identity.role_arn is not None:
+            return identity.role_arn.split(":")[4]
+        with self._lock:
+            found = self._accounts.get(host.partition)
+        if found is None:
+            found = self.caller(identity, host).account
+            with self._lock:
+                self._accounts[host.partition] = found
+        return found
+
     def _client(self, service: str, identity: Identity, host: EcrHost) -> Any:
         place = EcrHost("", host.region, host.partition, host.is_fips, host.is_dual_stack)
         with self._lock:
@@ -105,6 +150,7 @@ class Clients:
                 self._clients[key] = make(
                     service,
                     region_name=host.region,
+                    endpoint_url=self._reach.endpoint(service, host.region),
                     config=self._reach.config(host),
                     verify=self._reach.ca_file,
                 )

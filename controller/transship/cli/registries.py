@@ -7,9 +7,12 @@ from pathlib import Path
 
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity, Reach
-from transship.aws.repositories import ensure
+from transship.aws.locks import RepositoryLocks
+from transship.aws.repositories import Repositories
+from transship.aws.source_access import SourceAccess
 from transship.aws.tokens import Tokens, fetcher
-from transship.errors import Side, TransshipError
+from transship.aws.upkeep import AwsUpkeep
+from transship.errors import Side
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
 from transship.registry.auth import Anonymous, Credentials
@@ -35,9 +38,11 @@ class AwsRegistries:
         local: hosts that may be IP literals or this machine.
         credentials: of registries that are not ECR, by host.
         clock: the time now, for the age of tokens.
+        resync: seconds for which what a policy wants of a repository is not compared again while promoting.
+        endpoints: URLs of AWS APIs by service, see `aws.identity.Reach`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root names each of them
         self,
         *,
         ca_file: str | Path | None = None,
@@ -45,10 +50,15 @@ class AwsRegistries:
         local: Iterable[str] = (),
         credentials: Mapping[str, Credentials] | None = None,
         clock: Callable[[], datetime] = _now,
+        resync: float = 600.0,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         authorities = str(ca_file) if ca_file else ca_file_of()
         self._transport = Transport(Network(HostRules.of(plain_http=plain_http, local=local), authorities))
-        self._clients = Clients(Reach(authorities))
+        self._clients = Clients(Reach(authorities, endpoints=endpoints or {}))
+        locks = RepositoryLocks()
+        self.source_access = SourceAccess(self._clients, locks, resync)
+        self.upkeep = AwsUpkeep(self._clients, self.source_access, Repositories(self._clients, locks, resync))
         self._configured = dict(credentials or {})
         self._clock = clock
         self._lock = threading.Lock()
@@ -62,17 +72,13 @@ class AwsRegistries:
         """See `Registries`."""
         return self._open(policy, policy.destination, repository, Side.DESTINATION)
 
+    def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
+        """See `Registries`."""
+        self.upkeep.prepare_source(policy, repository)
+
     def ensure_repository(self, policy: PromotionPolicy, repository: Repository) -> None:
-        """See `Registries`; registries other than ECR make repositories by themselves."""
-        host = EcrHost.of(repository.registry)
-        if host is None:
-            return
-        identity = Identity.of(policy.name, policy.destination)
-        try:
-            ensure(self._clients, identity, host, repository, policy.destination_repository)
-        except TransshipError as error:
-            error.side, error.step = Side.DESTINATION, error.step or "ensure repository"
-            raise
+        """See `Registries`."""
+        self.upkeep.ensure_repository(policy, repository)
 
     def _open(self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side) -> HttpRepository:
         credentials = self._credentials(Identity.of(policy.name, endpoint), repository.registry)

@@ -6,20 +6,27 @@ its source is computed from the policy alone (design §4).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from transship.errors import NeedsHuman, Reason
 from transship.oci.reference import Reference, Registry, Repository
+from transship.promotion.desired import (
+    ROLE_ARN,
+    RepositorySettings,
+    SourceAccess,
+    parse_repository_settings,
+    parse_source_access,
+)
 from transship.promotion.duration import parse_duration
 
-_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}\Z")
 _PREFIX = re.compile(r"(?:[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*/)*\Z")
 _GLOB_CHARACTERS = re.compile(r"[A-Za-z0-9._/*?-]{1,255}\Z")
 _STARS = frozenset({"*", "**"})
 _WILD = _STARS | {"?"}
+T = TypeVar("T")
 
 
 class PolicyError(ValueError):
@@ -179,18 +186,6 @@ class Namespace:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RepositorySettings:
-    """How a destination repository is created when it does not exist (ecr.md §1, R1)."""
-
-    create: bool = False
-    image_tag_mutability: str = "MUTABLE"
-    exclusions: tuple[str, ...] = ()
-    scan_on_push: bool = False
-    kms_key: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class PromotionPolicy:
     """What may be promoted, from where to where, for whom."""
@@ -205,6 +200,7 @@ class PromotionPolicy:
     source_grace_seconds: float = 60.0
     watch_workloads: bool = True
     destination_repository: RepositorySettings = field(default_factory=RepositorySettings)
+    source_access: SourceAccess = field(default_factory=SourceAccess)
 
     def covers(self, namespace: Namespace, reference: Reference) -> bool:
         """Whether this policy is the one that speaks about the reference in that namespace.
@@ -312,7 +308,8 @@ def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
         overwrite_tags=spec.get("tagConflict", "Refuse") == "Overwrite",
         source_grace_seconds=_duration(spec.get("sourceGrace", "60s"), "spec.sourceGrace"),
         watch_workloads=spec.get("watch", {}).get("workloads", True),
-        destination_repository=_repository_settings(spec.get("destinationRepository", {})),
+        destination_repository=_part(parse_repository_settings, spec, "destinationRepository"),
+        source_access=_part(parse_source_access, spec, "sourceAccess"),
     )
 
 
@@ -325,7 +322,7 @@ def _endpoint(spec: Mapping[str, Any], side: str) -> Endpoint:
     if not _PREFIX.match(prefix):
         raise PolicyError(f"spec.{side}.repositoryPrefix {prefix[:80]!r} must be empty or path parts ending in a slash")
     role = spec.get("roleArn")
-    if role is not None and not _ROLE_ARN.match(role):
+    if role is not None and not ROLE_ARN.match(role):
         raise PolicyError(f"spec.{side}.roleArn {role[:80]!r} must be like arn:aws:iam::111111111111:role/name")
     return Endpoint(registry, prefix, role, spec.get("externalId"))
 
@@ -344,21 +341,11 @@ def _namespaces(spec: Mapping[str, Any]) -> NamespaceSelector:
     return selector
 
 
-def _repository_settings(spec: Mapping[str, Any]) -> RepositorySettings:
-    mutability = spec.get("imageTagMutability", "MUTABLE")
-    exclusions = tuple(spec.get("exclusions", []))
-    if mutability.endswith("_WITH_EXCLUSION") != bool(exclusions):
-        raise PolicyError(
-            "spec.destinationRepository.exclusions belongs to the *_WITH_EXCLUSION mutabilities, and they need it"
-        )
-    return RepositorySettings(
-        create=spec.get("create", False),
-        image_tag_mutability=mutability,
-        exclusions=exclusions,
-        scan_on_push=spec.get("scanOnPush", False),
-        kms_key=spec.get("kmsKey"),
-        tags=dict(spec.get("tags", {})),
-    )
+def _part(parse: Callable[[Mapping[str, Any]], T], spec: Mapping[str, Any], name: str) -> T:
+    try:
+        return parse(spec.get(name, {}))
+    except ValueError as error:
+        raise PolicyError(f"spec.{name}.{error}") from error
 
 
 def _duration(text: str, field_name: str) -> float:

@@ -10,6 +10,16 @@ from transship.promotion.policy import PromotionPolicy
 class Registries(Protocol):
     """Gives access to the repositories of a policy's two registries, with that policy's identities and no other."""
 
+    def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
+        """See to it that the source repository can be read, as far as the policy leaves that to us.
+
+        Called before the first read; costs nothing when it was seen to a short while ago.
+
+        Raises:
+            NeedsHuman: it cannot be done until somebody changes something.
+            RetryLater: it was done and does not count yet, or cannot be done now.
+        """
+
     def source(self, policy: PromotionPolicy, repository: Repository) -> Source:
         """The source repository, for reading."""
 
