@@ -1,0 +1,77 @@
+"""A repository of an ECR registry: what is there by the ECR API, the bytes by the distribution API.
+
+Two adapters that do not know each other meet here. The API answers for a hundred images in a call and the distribution
+API for one, so presence is asked of the first (ecr.md §9.2); what the API cannot name or vouch for is asked of the
+second, which then also says what is wrong with it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
+from transship.aws.batch import PER_CALL, Images
+from transship.oci.descriptor import Descriptor
+from transship.oci.digest import Digest
+from transship.oci.manifest import Manifest
+from transship.oci.reference import Tag
+from transship.registry.repository import HttpRepository
+
+
+class EcrRepository:
+    """Implements `Source` and `Destination`. Thread-safe."""
+
+    targets_per_request = PER_CALL
+    keeps_whole = True  # ecr.md §2, rows 17, 26 and 27
+
+    def __init__(self, images: Images, bytes_of: HttpRepository) -> None:
+        self._images = images
+        self._http = bytes_of
+
+    def resolve(self, target: Tag | Digest) -> Descriptor | None:
+        """See `Resolver`."""
+        answers = self._images.resolve_all([target])
+        return answers[target] if target in answers else self._http.resolve(target)
+
+    def resolve_all(self, targets: Iterable[Tag | Digest]) -> Mapping[Tag | Digest, Descriptor | None]:
+        """See `Resolver`."""
+        return self._images.resolve_all(targets)
+
+    def is_archived(self, target: Tag | Digest) -> bool:
+        """See `Resolver`."""
+        return self._images.is_archived(target)
+
+    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+        """See `Fetcher`; one that came along with an earlier answer costs nothing."""
+        return self._images.kept(digest) or self._http.fetch_manifest(digest)
+
+    def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
+        """See `Fetcher`."""
+        left = dict.fromkeys(digests)
+        for manifest in self._images.fetch_manifests(left):
+            left.pop(manifest.descriptor.digest, None)
+            yield manifest
+        yield from self._http.fetch_manifests(left)
+
+    def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+        """See `Fetcher`."""
+        return self._http.open_blob(blob)
+
+    def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        wanted = list(digests)
+        answers = self._images.resolve_all(wanted)
+        return frozenset(each for each in wanted if answers.get(each) is None and not self._is_there(each, answers))
+
+    def missing_blobs(self, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
+        """See `Inventory`."""
+        return self._images.missing_blobs(blob.digest for blob in blobs)
+
+    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+        """See `Pusher`."""
+        self._http.push_blob(blob, chunks)
+
+    def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
+        """See `Pusher`."""
+        self._http.push_manifest(manifest, target)
+
+    def _is_there(self, digest: Digest, answers: Mapping[Tag | Digest, Descriptor | None]) -> bool:
+        return digest not in answers and not self._http.missing_manifests([digest])
