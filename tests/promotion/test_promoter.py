@@ -309,7 +309,8 @@ def test_what_is_told_of_another_digest_is_forgotten_when_the_tag_has_moved_on(w
     world.at_destination().hold(OTHER, "v1")
     desk.look()
     app = desk.image("app")
-    assert (app.digest, app.outcome, app.bytes_copied) == (digest_of(OTHER), Outcome.ALREADY_PRESENT, None)
+    assert (app.digest, app.outcome) == (digest_of(OTHER), Outcome.ALREADY_PRESENT)
+    assert (app.bytes_copied, app.bytes_skipped) == (None, app.bytes_total)
 
 
 def test_what_vanished_between_two_attempts_is_copied_again(world: World) -> None:
@@ -435,7 +436,7 @@ def test_what_the_source_lost_after_its_promotion_is_present_with_a_note(world: 
     desk.look()
     world.at_source().forget(ONE)
     desk.ask()
-    assert (desk.status.phase, desk.image().outcome) == (Phase.PROMOTED, Outcome.ALREADY_PRESENT)
+    assert (desk.status.phase, desk.image().outcome) == (Phase.PROMOTED, Outcome.COPIED)
     assert "no longer has" in desk.image().message
 
 
@@ -795,3 +796,40 @@ def test_a_refusal_by_the_destination_while_copying_is_a_failure_that_a_human_ha
     assert "destination push manifest: grant ecr:PutImage" in desk.image().message
     desk.look()
     assert desk.status.phase is Phase.PROMOTED
+
+
+# --- several containers, one destination
+
+
+def test_two_containers_with_the_same_image_are_copied_once_and_both_are_told(world: World) -> None:
+    desk = Desk(world, {"app": APP, "sidecar": APP})
+    desk.look()
+    assert desk.status.phase is Phase.PROMOTED
+    assert (desk.image("app").outcome, desk.image("sidecar").outcome) == (Outcome.COPIED, Outcome.COPIED)
+    assert desk.status.bytes == desk.image("app").bytes_copied
+    assert len(world.writes) == len(set(world.writes))
+
+
+def test_two_contents_for_one_tag_in_one_request_are_a_conflict_that_names_the_other_container(world: World) -> None:
+    world.at_source().hold(OTHER, "v2")
+    desk = Desk(world, {"app": APP, "other": f"{APP}@{digest_of(OTHER)}"}, [policy(tagConflict="Overwrite")])
+    desk.look()
+    assert (desk.status.phase, desk.image("other").reason) == (Phase.STALLED, Reason.TAG_CONFLICT)
+    assert "container app" in desk.image("other").message
+    assert world.at_destination().at("v1") == digest_of(ONE)
+    writes = list(world.writes)
+    desk.look()
+    assert world.writes == writes
+
+
+def test_one_bad_image_does_not_slow_down_another_that_only_has_to_be_tried_again(world: World, desk: Desk) -> None:
+    desk = Desk(world, {"app": APP, "bad": "NOT AN IMAGE"})
+    world.at_destination().before["push_blob"] = fails(throttled())
+    result = desk.look()
+    assert result is not None
+    assert (desk.status.phase, result.is_waiting) == (Phase.STALLED, True)
+    pinned = desk.image("app").digest
+    world.at_source().hold(OTHER, "v1")
+    result = desk.look()
+    assert result is not None
+    assert (desk.image("app").outcome, desk.image("app").digest, result.is_waiting) == (Outcome.COPIED, pinned, False)

@@ -145,14 +145,12 @@ class RequestReconciler:
             self._wake(hook)
 
     def _look_again(self, key: RequestKey, result: Result, queue: WorkQueue[RequestKey]) -> None:
-        match result.status.phase:
-            case Phase.RETRYING | Phase.PENDING:
-                queue.retry(key, result.not_before)
-            case Phase.STALLED:
-                queue.forget(key)
-                queue.add(key, max(result.not_before, random.uniform(0.8, 1.2) * self._stalled_recheck))
-            case _:
-                queue.forget(key)
+        if result.is_waiting:
+            queue.retry(key, result.not_before)
+            return
+        queue.forget(key)
+        if result.status.phase is Phase.STALLED:
+            queue.add(key, max(result.not_before, random.uniform(0.8, 1.2) * self._stalled_recheck))
 
 
 def _regarding(request: PromotionRequest) -> list[Mapping[str, str]]:

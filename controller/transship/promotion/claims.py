@@ -24,6 +24,11 @@ class _Claim:
     holder: RequestKey
 
 
+def place(destination: Reference) -> str:
+    """What only one content can be at: a tag in its repository, or, without one, a digest."""
+    return f"{destination.repository}:{destination.tag}" if destination.tag else str(destination)
+
+
 class Claims:
     """Who is writing which destination reference at the moment. Thread-safe."""
 
@@ -39,18 +44,18 @@ class Claims:
             RetryLater: another request is writing the same digest there; it will be there soon.
             NeedsHuman: another request is writing another digest there.
         """
-        place = f"{destination.repository}:{destination.tag}" if destination.tag else str(destination)
+        where = place(destination)
         claim = _Claim(digest, holder)
-        self._take(place, claim)
+        self._take(where, claim)
         try:
             yield
         finally:
             with self._lock:
-                del self._held[place]
+                del self._held[where]
 
-    def _take(self, place: str, claim: _Claim) -> None:
+    def _take(self, where: str, claim: _Claim) -> None:
         with self._lock:
-            winner = self._held.setdefault(place, claim)
+            winner = self._held.setdefault(where, claim)
         if winner is claim:
             return
         if winner.digest == claim.digest:
@@ -63,7 +68,7 @@ class Claims:
             )
         raise NeedsHuman(
             Reason.TAG_CONFLICT,
-            f"PromotionRequest {winner.holder} is promoting {winner.digest} to {place}, "
+            f"PromotionRequest {winner.holder} is promoting {winner.digest} to {where}, "
             f"this one wants {claim.digest} there; let one of them name another tag",
             side=Side.DESTINATION,
             step="claim",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from transship.errors import NeedsHuman, Reason, TransshipError
-from transship.oci.copy import Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
+from transship.oci.copy import Cancelled, Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
@@ -62,11 +62,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How an image ended well; `report` is there when something was written."""
+    """How an image ended well.
+
+    Attributes:
+        outcome: in one word.
+        message: in one sentence.
+        report: there when something was written.
+        is_worth_saying: the message says more than the outcome does.
+    """
 
     outcome: Outcome
     message: str
     report: CopyReport | None = None
+    is_worth_saying: bool = True
 
 
 def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Namespace) -> Route:
@@ -169,10 +177,13 @@ def carry_out(
         NeedsHuman, RetryLater: of the registries; NotProven when the destination does not show what was written.
     """
     if isinstance(plan.decision, Present):
-        return Done(Outcome.ALREADY_PRESENT, plan.decision.note or "already present")
+        note = plan.decision.note
+        return Done(Outcome.ALREADY_PRESENT, note or "already present", is_worth_saying=bool(note))
     if plan.whole is None:
         raise AssertionError("what is to be written was looked at whole")
     tag = plan.route.destination.tag
+    if is_cancelled():
+        raise Cancelled(Reason.PENDING, "the copy was asked to stop before it began")
     registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
     report = copy(plan.source, plan.destination, plan.whole, plan.lacking, tag, progress=tell, cancelled=is_cancelled)
     prove(plan.destination, plan.whole, tag)

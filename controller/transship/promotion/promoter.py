@@ -13,8 +13,9 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
+from transship.errors import NeedsHuman, Reason, Side
 from transship.promotion import conditions
-from transship.promotion.claims import Claims
+from transship.promotion.claims import Claims, place
 from transship.promotion.image import Plan, carry_out, find_route, make_plan
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
@@ -75,8 +76,12 @@ class Promoter:
         self._run_all(partial(self._guard, report, partial(self._open, sights, occasion)), report.jobs)
         self._look(report)
         self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
+        self._join(report)
         report.publish_plan()
         self._run_all(partial(self._guard, report, partial(self._carry_out, report, occasion)), report.jobs)
+        for job in report.jobs:
+            if job.leader is not None:
+                report.follow(job, job.leader)
         return report.finish()
 
     def _suspend(self, request: PromotionRequest) -> Result | None:
@@ -135,8 +140,23 @@ class Promoter:
         report.planned(job, plan)
         return plan
 
+    @staticmethod
+    def _join(report: Report) -> None:
+        """Of the containers that name one destination the first does the work; two contents for it are a conflict."""
+        leaders: dict[str, Job] = {}
+        for job in report.jobs:
+            if job.plan is None or job.is_over:
+                continue
+            leader = leaders.setdefault(place(job.plan.route.destination), job)
+            if leader is not job and leader.status.digest == job.status.digest:
+                job.leader = leader
+            elif leader is not job:
+                report.failed(job, _two_contents(job, leader))
+
     def _carry_out(self, report: Report, occasion: Occasion, job: Job) -> None:
         plan = job.plan
+        if job.leader is not None:
+            return
         if plan is None:
             raise AssertionError("an image that was not planned has ended already")
         if not plan.writes:
@@ -149,6 +169,16 @@ class Promoter:
                 self._open(Sights(self._registries), occasion, job)
                 plan = self._plan(report, job)
             report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
+
+
+def _two_contents(job: Job, leader: Job) -> NeedsHuman:
+    return NeedsHuman(
+        Reason.TAG_CONFLICT,
+        f"container {leader.status.name} of this request wants {leader.status.digest} there, this one wants "
+        f"{job.status.digest}; let one of them name another tag",
+        side=Side.DESTINATION,
+        step="plan",
+    )
 
 
 def _is_fresh(request: PromotionRequest, occasion: Occasion, now: datetime) -> bool:

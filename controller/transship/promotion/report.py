@@ -1,11 +1,12 @@
 """The report of one reconcile: what happens to the images of a request becomes its status."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Lock
 
-from transship.errors import NeedsHuman, Reason, RetryLater
+from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
 from transship.oci.copy import CopyProgress
 from transship.oci.digest import Digest
 from transship.promotion import conditions
@@ -25,13 +26,25 @@ PUBLISH_EVERY = timedelta(seconds=3)
 
 @dataclass(slots=True)
 class Job:
-    """One image of the request while it is being reconciled, and what is known of it so far."""
+    """One image of the request while it is being reconciled, and what is known of it so far.
+
+    Attributes:
+        container: what is wanted.
+        status: what is known.
+        before: what the request said of it when this reconcile began.
+        sight: its way and its repositories, once it has them.
+        plan: what is to be done, once that is decided.
+        leader: another container's job that does the same; this one only reports how that went.
+        not_before: seconds the other side asked to be left alone.
+        unexpected: a mistake of this project.
+    """
 
     container: ContainerImage
     status: ImageStatus
     before: ImageStatus | None = None
     sight: Sight | None = None
     plan: Plan | None = None
+    leader: "Job | None" = None
     not_before: float = 0.0
     unexpected: Exception | None = None
 
@@ -52,11 +65,13 @@ class Result:
 
     Attributes:
         status: to be written.
+        is_waiting: an image can still make it by being tried again soon, though others may have failed for good.
         not_before: seconds the other side asked to be left alone.
         unexpected: exceptions that are this project's own mistakes, for the log.
     """
 
     status: RequestStatus
+    is_waiting: bool = False
     not_before: float = 0.0
     unexpected: tuple[Exception, ...] = ()
 
@@ -71,18 +86,21 @@ class Report:
         self._started_at = clock() if is_fresh or request.status.started_at is None else request.status.started_at
         self._published_at = clock()
         self._lock = Lock()
-        before = {} if is_fresh else {each.name: each for each in request.status.images}
-        self.jobs: Sequence[Job] = [self._start(each, before.get(each.name)) for each in request.containers]
+        before = {each.name: each for each in request.status.images}
+        self.jobs: Sequence[Job] = [
+            self._start(each, before.get(each.name), is_fresh=is_fresh) for each in request.containers
+        ]
 
-    def _start(self, container: ContainerImage, before: ImageStatus | None) -> Job:
-        fresh = ImageStatus(container.name, destination=container.image, attempts=1, started_at=self._clock())
-        if before is None:
-            return Job(container, fresh)
-        again = replace(fresh, source=before.source, attempts=before.attempts + 1, started_at=before.started_at)
-        if self.request.status.finished_at is not None:
-            # A promotion that ended resolves its tag anew when it is looked at again.
-            return Job(container, again, before)
-        return Job(container, replace(again, digest=before.digest), before)
+    def _start(self, container: ContainerImage, before: ImageStatus | None, *, is_fresh: bool) -> Job:
+        new = ImageStatus(container.name, destination=container.image, attempts=1, started_at=self._clock())
+        if before is None or is_fresh:
+            return Job(container, new, before)
+        # What is being retried keeps meaning the content it meant; what ended, with its promotion, is resolved anew.
+        is_ended = before.is_permanent_failure or (before.is_proven and self.request.status.finished_at is not None)
+        pinned = "" if is_ended else before.digest
+        attempts = before.attempts + 1
+        again = replace(new, source=before.source, digest=pinned, attempts=attempts, started_at=before.started_at)
+        return Job(container, again, before)
 
     def planned(self, job: Job, plan: Plan) -> None:
         """It is known what to do about an image."""
@@ -103,17 +121,20 @@ class Report:
         job.status = replace(job.status, bytes_copied=state.bytes_copied, bytes_skipped=state.bytes_skipped)
         if self._clock() - self._published_at >= PUBLISH_EVERY and self._lock.acquire(blocking=False):
             try:
-                self._publish_now()
+                # What cannot be told now is told the next time; it must not stop the copy it is about.
+                with suppress(TransshipError):
+                    self._publish_now()
             finally:
                 self._lock.release()
 
     def done(self, job: Job, done: Done) -> None:
         """The destination was seen to hold an image."""
         now = self._clock()
-        before = job.before
-        if done.report is None and before is not None and before.is_proven and before.digest == job.status.digest:
-            # It was written by an earlier attempt of this promotion: that is what happened to it, seen once more.
-            job.status = replace(before, attempts=job.status.attempts, verified_at=now)
+        if done.report is None and self._was_written_before(job):
+            # That is what happened to it, by an earlier attempt or for an earlier hook; now it was seen once more.
+            told = job.before or job.status
+            message = conditions.shorten(done.message) if done.is_worth_saying else told.message
+            job.status = replace(told, attempts=job.status.attempts, message=message, verified_at=now)
             return
         job.status = replace(
             job.status,
@@ -121,9 +142,27 @@ class Report:
             reason=Reason.PROMOTED,
             message=conditions.shorten(done.message),
             bytes_copied=done.report.bytes_copied if done.report else None,
-            bytes_skipped=done.report.bytes_skipped if done.report else None,
+            bytes_skipped=done.report.bytes_skipped if done.report else job.status.bytes_total,
             finished_at=now,
             verified_at=now,
+        )
+
+    @staticmethod
+    def _was_written_before(job: Job) -> bool:
+        before = job.before
+        if before is None or not before.is_proven:
+            return False
+        return (before.digest, before.destination) == (job.status.digest, job.status.destination)
+
+    def follow(self, job: Job, leader: Job) -> None:
+        """Another container of the request names the same image: how that one went is how this one went."""
+        job.not_before = leader.not_before
+        job.status = replace(
+            leader.status,
+            name=job.status.name,
+            attempts=job.status.attempts,
+            bytes_copied=0 if leader.status.bytes_copied is not None else None,
+            bytes_skipped=leader.status.bytes_total,
         )
 
     def failed(self, job: Job, error: Exception) -> None:
@@ -160,7 +199,8 @@ class Report:
         is_final = verdict.phase in {Phase.PROMOTED, Phase.STALLED}
         status = replace(self._status(verdict, images, now), checked_at=now, finished_at=now if is_final else None)
         unexpected = tuple(job.unexpected for job in self.jobs if job.unexpected is not None)
-        return Result(status, max((job.not_before for job in self.jobs), default=0.0), unexpected)
+        is_waiting = not overdue and any(each.outcome is None for each in images)
+        return Result(status, is_waiting, max((job.not_before for job in self.jobs), default=0.0), unexpected)
 
     def _publish_now(self) -> None:
         images = tuple(job.status for job in self.jobs)
@@ -184,4 +224,4 @@ class Report:
 
 
 def _policies(jobs: Iterable[Job]) -> str:
-    return ",".join(sorted({job.plan.route.policy.name for job in jobs if job.plan is not None}))
+    return ",".join(sorted({job.sight.way.policy.name for job in jobs if job.sight is not None}))
