@@ -61,9 +61,9 @@ class HookReconciler:
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
         """Take a hook as far as its request is; the end of the request wakes it again."""
         hook = self._known.workload(key)
-        queue.forget(key)
         if hook is None or not hook.is_hook or not hook.needs_images:
             self._known.stop_waiting(key)
+            queue.forget(key)
             return
         request_key = RequestKey(key.namespace, request_name(key, hook.images))
         self._known.wait_for(request_key, key)
@@ -71,6 +71,7 @@ class HookReconciler:
             request = self._ensure(hook, request_key)
         except NeedsHuman as error:
             self._refuse(hook, error)
+            queue.forget(key)
             return
         if request is None:
             queue.retry(key)
@@ -78,6 +79,7 @@ class HookReconciler:
         status = self._job_status(hook, request)
         self._metrics.reconciled("Hook", request.status.phase)
         self._cluster.write_job_status(key, hook.uid, status)
+        queue.forget(key)
         if _WAITING not in {each["type"] for each in status["conditions"]}:
             self._known.stop_waiting(key)
             _log.info("hook ended", hook=str(key), request=str(request_key), phase=request.status.phase.value)

@@ -29,20 +29,20 @@ class PolicyReconciler:
 
     def reconcile(self, name: str, queue: WorkQueue[str]) -> None:
         """Judge one policy."""
-        queue.forget(name)
         found = self._known.policy(name)
         if found is None:
             self._told.pop(name, None)
+            queue.forget(name)
             return
         uid, generation, policy = found
         reason, message = self._judge(policy)
         story = (uid, generation, reason, message)
         self._metrics.reconciled("PromotionPolicy", reason)
-        if self._told.get(name) == story:
-            return
-        self._cluster.write_policy_status(name, uid, self._status(generation, reason, message))
-        self._told[name] = story
-        _log.info("policy judged", policy=name, reason=reason, note=message)
+        if self._told.get(name) != story:
+            self._cluster.write_policy_status(name, uid, self._status(generation, reason, message))
+            self._told[name] = story
+            _log.info("policy judged", policy=name, reason=reason, note=message)
+        queue.forget(name)
 
     def _judge(self, policy: PromotionPolicy | PolicyError) -> tuple[str, str]:
         if isinstance(policy, PolicyError):

@@ -114,20 +114,25 @@ class WorkloadReconciler:
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
         """Judge a workload and set when to judge it again."""
-        workload = self._known.workload(key)
+        if self._judge(key):
+            queue.add(key, random.uniform(0.8, 1.2) * self._resync)
         queue.forget(key)
+
+    def _judge(self, key: WorkloadKey) -> bool:
+        """Judge a workload; whether it has images that somebody may take away again."""
+        workload = self._known.workload(key)
         if workload is None or not workload.needs_images or workload.is_hook:
-            return
+            return False
         images = self._covered(workload)
         if not images:
             self._metrics.reconciled(key.kind, "not covered")
-            return
+            return False
         if all(self._is_at_destination(each.image, key.namespace) for each in images):
             self._metrics.reconciled(key.kind, "present")
         else:
             self._metrics.reconciled(key.kind, "missing")
             self._request(key)
-        queue.add(key, random.uniform(0.8, 1.2) * self._resync)
+        return True
 
     def _covered(self, workload: Workload) -> tuple[ContainerImage, ...]:
         return covered_images(workload, self._known.policies(), self._picture.namespace(workload.key.namespace))
