@@ -68,7 +68,7 @@ class Events:
             resource = {**event["object"], "apiVersion": api_version, "kind": kind}
             key = WorkloadKey(kind, resource["metadata"]["namespace"], resource["metadata"]["name"])
             if event["type"] == "DELETED":
-                self._known.forget_workload(key)
+                self._known.forget_workload(key, resource["metadata"]["uid"])
                 self._queues.workloads.add(key)
             elif self._known.see_workload(resource) is not None:
                 self._queues.workloads.add(key)
@@ -91,9 +91,10 @@ class Events:
 
     async def policy(self, event: Mapping[str, Any], **_: Any) -> None:
         """A PromotionPolicy was seen: whatever it may decide differently is judged again."""
-        name = event["object"]["metadata"]["name"]
+        metadata = event["object"]["metadata"]
+        name = metadata["name"]
         if event["type"] == "DELETED":
-            self._known.forget_policy(name)
+            self._known.forget_policy(name, metadata["uid"])
         elif not self._known.see_policy(event["object"]):
             self._queues.policies.add(name)
             return

@@ -37,10 +37,11 @@ class Known:
             self._policies[name] = (*version, _policy_or_error(resource))
             return True
 
-    def forget_policy(self, name: str) -> None:
-        """A PromotionPolicy is gone."""
+    def forget_policy(self, name: str, uid: str) -> None:
+        """A PromotionPolicy is gone; another that has taken its name stays."""
         with self._lock:
-            self._policies.pop(name, None)
+            if name in self._policies and self._policies[name][0] == uid:
+                del self._policies[name]
 
     def policies(self) -> list[PromotionPolicy]:
         """All policies that can be used."""
@@ -90,10 +91,12 @@ class Known:
             self._workloads[workload.key] = workload
             return workload
 
-    def forget_workload(self, key: WorkloadKey) -> None:
-        """A workload is gone."""
+    def forget_workload(self, key: WorkloadKey, uid: str) -> None:
+        """A workload is gone; another that has taken its name stays."""
         with self._lock:
-            self._workloads.pop(key, None)
+            known = self._workloads.get(key)
+            if known is not None and known.uid == uid:
+                del self._workloads[key]
 
     def workload(self, key: WorkloadKey) -> Workload | None:
         """A workload as last seen."""

@@ -131,7 +131,7 @@ class WorkloadReconciler:
             self._metrics.reconciled(key.kind, "present")
         else:
             self._metrics.reconciled(key.kind, "missing")
-            self._request(key)
+            self._request(workload)
         return True
 
     def _covered(self, workload: Workload) -> tuple[ContainerImage, ...]:
@@ -145,11 +145,12 @@ class WorkloadReconciler:
         except (ValueError, IndexError, NeedsHuman):
             return False  # the request will say what is wrong
 
-    def _request(self, key: WorkloadKey) -> None:
+    def _request(self, known: Workload) -> None:
         # The picture may be late: what is asked for must be what the workload says now.
+        key = known.key
         resource = self._cluster.workload(key)
         if resource is None:
-            self._known.forget_workload(key)
+            self._known.forget_workload(key, known.uid)
             return
         workload = parse_workload(resource)
         images = self._covered(workload)
