@@ -25,31 +25,11 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from transship.denials import Denial
 from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
+from transship.refusals import of_api
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{1,60}\Z")
-_PRINCIPAL = re.compile(r"arn:aws[a-z-]{0,10}:(?:sts|iam)::\d{12}:[\w+=,.@/-]{1,200}")
-_ACTION = re.compile(r"\b(?:ecr|sts|kms|iam):[A-Za-z]{1,60}\b")
-_RESOURCE = re.compile(r"on resource: (arn:aws[a-z-]{0,10}:[a-z]{2,10}:[a-z0-9-]{0,30}:\d{12}:[\w+=,.@/-]{1,300})")
-
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "KmsException"})
-_INVALID = frozenset(
-    {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSignature"}
-)
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-_THROTTLED = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-        "SlowDown",
-    }
-)
-_SERVER_ERROR = 500
 
 
 @contextmanager
@@ -75,21 +55,14 @@ def code_of(error: ClientError) -> str:
 
 
 def from_answer(doing: str, error: ClientError) -> TransshipError:
-    """What an error that AWS answered means for what happens next."""
+    """What an error that AWS answered means for what happens next (the table is `refusals.API`)."""
     code = code_of(error)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = f"cannot {doing}: AWS answered {code or f'HTTP {status}'}"
-    if code in _DENIED:
-        return NeedsHuman(Reason.DENIED, f"{said}; {_denial(error)}")
-    if code in _INVALID:
-        return NeedsHuman(Reason.DENIED, f"{said}; the credentials of the controller are not valid: configure others")
-    if code in _EXPIRED:
-        return RetryLater(Reason.REGISTRY_ERROR, f"{said}; new credentials are fetched for the next attempt")
-    if code in _THROTTLED:
-        return RetryLater(Reason.THROTTLED, said)
-    if status >= _SERVER_ERROR or code == "ServerException":
-        return RetryLater(Reason.REGISTRY_ERROR, said)
-    return NeedsHuman(Reason.REFUSED_BY_REGISTRY, f"{said}; check the policy's settings and the account's quotas")
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    text = str(error.response.get("Error", {}).get("Message", ""))
+    row = of_api(code, status, text)
+    denial = Denial.read(text) if row.reason is Reason.DENIED else None
+    advice = str(denial or row.advice or "check the policy's settings and the account's quotas")
+    return row.error(row.reason, f"cannot {doing}: AWS answered {code or f'HTTP {status}'}; {advice}")
 
 
 def from_client(doing: str, error: BotoCoreError | Boto3Error) -> TransshipError:
@@ -117,17 +90,3 @@ def _network(error: HTTPClientError | NoConnectionError) -> str:
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return f"{host} cannot be reached; check the Region's name, DNS and the VPC endpoints"
     return f"the connection to {host} broke off or did not answer in time"
-
-
-def _denial(error: ClientError) -> str:
-    text = str(error.response.get("Error", {}).get("Message", ""))
-    principal, action, resource = _PRINCIPAL.search(text), _ACTION.search(text), _RESOURCE.search(text)
-    if principal is None or action is None:
-        return "check that the policy's role may do this, and that its trust policy lets the controller assume it"
-    where = f" on {resource[1]}" if resource else ""
-    if action[0] == "sts:AssumeRole":
-        return (
-            f"{principal[0]} may not {action[0]}{where}: allow it there and in the role's trust policy, "
-            "with the external id that the PromotionPolicy names"
-        )
-    return f"{principal[0]} may not {action[0]}{where}: grant that action to the principal"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from transship.aws.batch import Images
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity, Reach
 from transship.aws.locks import RepositoryLocks
@@ -12,6 +13,7 @@ from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
 from transship.aws.tokens import Tokens, fetcher
 from transship.aws.upkeep import AwsUpkeep
+from transship.cli.ecr_repository import EcrRepository
 from transship.errors import Side
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
@@ -64,11 +66,11 @@ class AwsRegistries:
         self._lock = threading.Lock()
         self._tokens: dict[tuple[Identity, str, str, bool, bool], Tokens] = {}
 
-    def source(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository:
+    def source(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository | EcrRepository:
         """See `Registries`."""
         return self._open(policy, policy.source, repository, Side.SOURCE)
 
-    def destination(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository:
+    def destination(self, policy: PromotionPolicy, repository: Repository) -> HttpRepository | EcrRepository:
         """See `Registries`."""
         return self._open(policy, policy.destination, repository, Side.DESTINATION)
 
@@ -80,9 +82,14 @@ class AwsRegistries:
         """See `Registries`."""
         self.upkeep.ensure_repository(policy, repository)
 
-    def _open(self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side) -> HttpRepository:
-        credentials = self._credentials(Identity.of(policy.name, endpoint), repository.registry)
-        return HttpRepository(repository, side, self._transport, credentials)
+    def _open(
+        self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side
+    ) -> HttpRepository | EcrRepository:
+        identity = Identity.of(policy.name, endpoint)
+        http = HttpRepository(repository, side, self._transport, self._credentials(identity, repository.registry))
+        if EcrHost.of(repository.registry) is None:
+            return http
+        return EcrRepository(Images(self._clients, identity, repository, side), http)
 
     def _credentials(self, identity: Identity, registry: Registry) -> Credentials:
         host = EcrHost.of(registry)

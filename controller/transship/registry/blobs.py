@@ -19,6 +19,7 @@ from transship.oci.digest import Digest
 from transship.oci.reference import Repository
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
+from transship.registry.pace import Kind
 from transship.registry.redirect import REDIRECTS, origin, upload_url
 from transship.registry.transport import finish
 
@@ -27,6 +28,7 @@ CHUNK_BYTES = 256 * 1024
 MAX_RESUMES = 3
 """How often one download may continue before the whole is tried again later."""
 
+_EMPTY = {"Content-Length": "0"}
 _BEGUN = (HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
 _SENT = (HTTPStatus.ACCEPTED, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 _CLOSED = (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED)
@@ -70,7 +72,7 @@ class Blobs:
 
     def _exists(self, blob: Descriptor) -> bool:
         asked = self._asked("look up", blob)
-        response = self._exchange.send(asked, Request("HEAD", self._path(blob)))
+        response = self._exchange.send(asked, Request("HEAD", self._path(blob), kind=Kind.BLOB))
         finish(response)
         if response.status == HTTPStatus.NOT_FOUND:
             return False
@@ -81,13 +83,15 @@ class Blobs:
 
     def _begin(self, asked: Asked) -> str:
         path = f"{self._repository.path}/blobs/uploads/"
-        response = self._exchange.expect(asked, Request("POST", path, {"Content-Length": "0"}), *_BEGUN)
+        response = self._exchange.expect(
+            asked, Request("POST", path, {"Content-Length": "0"}, kind=Kind.UPLOAD), *_BEGUN
+        )
         finish(response)
         return upload_url(asked, self._exchange.url(path), response)
 
     def _stream(self, asked: Asked, upload: str, blob: Descriptor, chunks: Iterator[bytes]) -> str:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
-        response = self._exchange.expect(asked, Request("PATCH", upload, headers, chunks), *_SENT)
+        response = self._exchange.expect(asked, Request("PATCH", upload, headers, chunks, Kind.UPLOAD), *_SENT)
         finish(response)
         return upload_url(asked, upload, response) if "Location" in response.headers else upload
 
@@ -95,12 +99,12 @@ class Blobs:
         parts = urlsplit(upload)
         query = f"{parts.query}&" if parts.query else ""
         closing = urlunsplit(parts._replace(query=f"{query}digest={quote(str(blob.digest), safe='')}"))
-        finish(self._exchange.expect(asked, Request("PUT", closing, {"Content-Length": "0"}), *_CLOSED))
+        finish(self._exchange.expect(asked, Request("PUT", closing, _EMPTY, kind=Kind.UPLOAD), *_CLOSED))
 
     def _abandon(self, asked: Asked, upload: str) -> None:
         # Best effort: an upload nobody closes is invisible and the registry drops it some day.
         with suppress(TransshipError):
-            finish(self._exchange.send(asked, Request("DELETE", upload)))
+            finish(self._exchange.send(asked, Request("DELETE", upload, kind=Kind.UPLOAD)))
 
     def _path(self, blob: Descriptor) -> str:
         return f"{self._repository.path}/blobs/{blob.digest}"
@@ -130,7 +134,7 @@ class _Download:
     def begin(self) -> BaseHTTPResponse:
         """Ask for the bytes from where we are; the registry gives a fresh location every time."""
         headers = {"Range": f"bytes={self._received}-"} if self._received else {}
-        response, self._host = self._exchange.fetch(self._asked, Request("GET", self._path, headers))
+        response, self._host = self._exchange.fetch(self._asked, Request("GET", self._path, headers, kind=Kind.BLOB))
         if response.status != (HTTPStatus.PARTIAL_CONTENT if self._received else HTTPStatus.OK):
             raise self._refused(response)
         if self._received and not response.headers.get("Content-Range", "").startswith(f"bytes {self._received}-"):

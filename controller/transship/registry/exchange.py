@@ -10,7 +10,8 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from transship.errors import Reason, TransshipError
 from transship.oci.reference import Registry
 from transship.registry.auth import Credentials
-from transship.registry.failures import Asked, Refusal, failure, unreachable
+from transship.registry.failures import Asked, Refusal, failure, retry_after, unreachable
+from transship.registry.pace import Kind, Pace, Unpaced
 from transship.registry.redirect import MAX_HOPS, REDIRECTS, next_url, origin
 from transship.registry.transport import Transport, finish
 
@@ -19,12 +20,13 @@ _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send; `path` is below `/v2/`, or a whole URL that the registry gave."""
+    """What to send; `path` is below `/v2/`, or a whole URL that the registry gave, and leads to a `kind` of thing."""
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Iterator[bytes] | None = None
+    kind: Kind = Kind.MANIFEST
 
     @property
     def is_repeatable(self) -> bool:
@@ -35,8 +37,11 @@ class Request:
 class Exchange:
     """Sends requests to one registry. Thread-safe."""
 
-    def __init__(self, transport: Transport, registry: Registry, credentials: Credentials) -> None:
+    def __init__(
+        self, transport: Transport, registry: Registry, credentials: Credentials, pace: Pace | None = None
+    ) -> None:
         self._transport = transport
+        self._pace = pace or Unpaced()
         self._registry = registry
         self._credentials = credentials
         self._base = transport.hosts.base_url(registry.host)
@@ -104,17 +109,32 @@ class Exchange:
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            try:
-                return self._transport.open(request.method, url, headers, request.body)
-            except ProtocolError as error:
-                if not request.is_repeatable or not _is_hung_up(error):
-                    raise
-                return self._transport.open(request.method, url, headers, request.body)
+            return self._paced(url, request, headers)
         except HTTPError as error:
             raise unreachable(asked, origin(url)[1], error) from None  # its text holds the URL with its query
         except TransshipError as error:
             _place(asked, error)
             raise
+
+    def _paced(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        """Wait for the registry's turn; a host it sends us on to has rates of its own, which nobody published."""
+        pace = self._pace if origin(url) == origin(self._base) else Unpaced()
+        answered = pace.turn(request.method, request.kind)
+        try:
+            response = self._send(url, request, headers)
+        except BaseException:
+            answered(0, None)
+            raise
+        answered(response.status, retry_after(response))
+        return response
+
+    def _send(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
+        try:
+            return self._transport.open(request.method, url, headers, request.body)
+        except ProtocolError as error:
+            if not request.is_repeatable or not _is_hung_up(error):
+                raise
+            return self._transport.open(request.method, url, headers, request.body)
 
     def _authorization(self, asked: Asked) -> str | None:
         try:

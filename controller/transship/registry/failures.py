@@ -9,24 +9,18 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
+from transship.denials import Denial
 from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError
 from transship.oci.reference import Repository
+from transship.refusals import Row, of_registry
 from transship.registry.transport import finish
 
 _CODE = re.compile(r"[A-Z][A-Z_]{1,39}\Z")
-_PRINCIPAL = re.compile(r"arn:aws[a-z-]{0,10}:(?:sts|iam)::\d{12}:[\w+=,.@/-]{1,200}")
-_ACTION = re.compile(r"\becr:[A-Za-z]{1,60}\b")
-_RESOURCE = re.compile(r"arn:aws[a-z-]{0,10}:ecr:[a-z0-9-]{1,30}:\d{12}:repository/[a-z0-9._/-]{1,255}")
-
-_MISMATCH = frozenset({"DIGEST_INVALID", "BLOB_UPLOAD_INVALID", "SIZE_INVALID"})
-_VANISHED = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UNKNOWN"})
-_THROTTLED = frozenset({"TOOMANYREQUESTS", "THROTTLING"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +66,7 @@ class Refusal:
     def read(cls, response: BaseHTTPResponse) -> "Refusal":
         """Read status, code and denial of an error answer, and be done with it."""
         body = finish(response)
-        return cls(response.status, _code(body), _denial(body), _retry_after(response))
+        return cls(response.status, _code(body), _denial(body), retry_after(response))
 
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.code}".strip()
@@ -98,51 +92,36 @@ def _network(error: HTTPError) -> str:
 
 
 def failure(asked: Asked, refusal: Refusal) -> TransshipError:
-    """What a registry's refusal means for what happens next."""
+    """What a registry's refusal means for what happens next (the table is `refusals.REGISTRY`)."""
+    row = of_registry(refusal.code, refusal.status, asked_to_wait=refusal.after is not None)
     said = f"{asked.host} answered {refusal} for {asked.what} in {asked.repository.path}"
-    if refusal.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return asked.human(Reason.DENIED, f"{said}; {refusal.denial or _what_to_check(asked)}")
-    asked_to_wait = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE and refusal.after is not None
-    if refusal.status == HTTPStatus.TOO_MANY_REQUESTS or refusal.code in _THROTTLED or asked_to_wait:
-        return asked.retry(Reason.THROTTLED, said, refusal.after)
-    if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR or refusal.status == HTTPStatus.REQUEST_TIMEOUT:
-        return asked.retry(Reason.REGISTRY_ERROR, said)
-    return _client_failure(asked, refusal, said)
+    advice = _advice(asked, refusal, row)
+    if row.heals:
+        return asked.retry(row.reason, f"{said}: {advice}" if advice else said, refusal.after)
+    return asked.human(row.reason, f"{said}; {advice}")
 
 
-def _client_failure(asked: Asked, refusal: Refusal, said: str) -> TransshipError:
-    if refusal.code in _MISMATCH:
-        return asked.retry(Reason.CONTENT_MISMATCH, f"{said}: the bytes that arrived there are not the wanted ones")
-    if refusal.code in _VANISHED:
-        # Content that was there a moment ago: a clean-up at the registry (ecr.md row 26), healed by looking again.
-        return asked.retry(Reason.REGISTRY_ERROR, f"{said}: content it points at is not there")
-    if refusal.code == "NAME_UNKNOWN" or refusal.status == HTTPStatus.NOT_FOUND:
-        return asked.human(
-            Reason.REPOSITORY_MISSING,
-            f"{said}; create the repository {asked.repository}, or let the policy create it",
-        )
-    return asked.human(
-        Reason.REFUSED_BY_REGISTRY,
-        f"{said}; the registry does not take this content (its limits and media types are its own)",
-    )
+def _advice(asked: Asked, refusal: Refusal, row: Row) -> str:
+    if row.reason is Reason.DENIED:
+        return refusal.denial or f"{row.advice}; {_what_to_check(asked)}"
+    if row.reason is Reason.REPOSITORY_MISSING:
+        return f"create the repository {asked.repository}, or let the policy create it"
+    if row.reason is Reason.REFUSED_BY_REGISTRY:
+        return "the registry does not take this content (its limits and media types are its own)"
+    return row.advice
 
 
 def _what_to_check(asked: Asked) -> str:
     need = "read" if asked.side is Side.SOURCE else "read and write"
     return (
-        "credentials were renewed once where there are any; check that the policy's role may "
-        f"{need} this repository, by its own permissions and by the repository's policy"
+        f"check that the policy's role may {need} this repository, by its own permissions and by the "
+        "repository's policy"
     )
 
 
 def _denial(body: bytes) -> str:
-    text = body.decode("utf-8", "replace")
-    principal, action, resource = (pattern.search(text) for pattern in (_PRINCIPAL, _ACTION, _RESOURCE))
-    if not principal or not action:
-        return ""
-    where = f" on {resource[0]}" if resource else ""
-    allow = "allow it in the principal's own policy and, across accounts, in the repository's policy"
-    return f"{principal[0]} may not {action[0]}{where}: {allow}"
+    denial = Denial.read(body.decode("utf-8", "replace"))
+    return str(denial) if denial is not None else ""
 
 
 def _code(body: bytes) -> str:
@@ -154,7 +133,8 @@ def _code(body: bytes) -> str:
     return code if _CODE.match(code) else ""
 
 
-def _retry_after(response: BaseHTTPResponse) -> float | None:
+def retry_after(response: BaseHTTPResponse) -> float | None:
+    """Seconds the other side asked to be left alone; None when it did not say."""
     text = response.headers.get("Retry-After", "")
     if re.fullmatch(r"\d{1,6}", text):
         return float(text)

@@ -12,6 +12,7 @@ from transship.registry.auth import Credentials
 from transship.registry.blobs import Blobs
 from transship.registry.exchange import Exchange
 from transship.registry.manifests import Manifests
+from transship.registry.pace import Pace
 from transship.registry.transport import Transport
 
 
@@ -25,8 +26,15 @@ class HttpRepository:
     targets_per_request = 1
     keeps_whole = False
 
-    def __init__(self, repository: Repository, side: Side, transport: Transport, credentials: Credentials) -> None:
-        exchange = Exchange(transport, repository.registry, credentials)
+    def __init__(
+        self,
+        repository: Repository,
+        side: Side,
+        transport: Transport,
+        credentials: Credentials,
+        pace: Pace | None = None,
+    ) -> None:
+        exchange = Exchange(transport, repository.registry, credentials, pace)
         self._manifests = Manifests(exchange, repository, side)
         self._blobs = Blobs(exchange, repository, side)
 

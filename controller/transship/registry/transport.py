@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from transship.registry.hosts import HostRules
 
+_TLS_PORT = 443
 MAX_ERROR_BYTES = 64 * 1024
 """Of a body that is only an error's or a redirect's, no more is read (threat T9)."""
 
@@ -32,6 +33,8 @@ class Network:
         connect_seconds: how long making a connection, or handing one chunk to it, may take.
         idle_seconds: how long an answer, or the next bytes of one, may take.
         connections_per_host: how many idle connections to a host are kept.
+        connect_to: where a connection for a host (`host[:port]`) is made instead, as `host[:port]`: a VPC endpoint
+            without private DNS, or a test. Certificate and request keep the registry's own name; no proxy is asked.
     """
 
     hosts: HostRules = field(default_factory=HostRules)
@@ -39,6 +42,27 @@ class Network:
     connect_seconds: float = 10.0
     idle_seconds: float = 60.0
     connections_per_host: int = 32
+    connect_to: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        places = {_normal(host): _place(there) for host, there in self.connect_to.items()}
+        object.__setattr__(self, "_places", places)
+
+    _places: Mapping[str, tuple[str, int]] = field(init=False, repr=False, compare=False)
+
+    def place(self, host: str, port: int | None) -> tuple[str, int] | None:
+        """Where a connection for a host is made instead; None where it has not been said."""
+        return self._places.get(_normal(f"{host}:{port or _TLS_PORT}"))
+
+
+def _normal(host: str) -> str:
+    name, _, port = host.lower().partition(":")
+    return f"{name}:{port or _TLS_PORT}"
+
+
+def _place(there: str) -> tuple[str, int]:
+    name, _, port = there.rpartition(":")
+    return (name.strip("[]"), int(port)) if name and port.isdigit() else (there.strip("[]"), _TLS_PORT)
 
 
 def ca_file_of(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -60,7 +84,7 @@ class Transport:
             "retries": False,
         }
         self._direct = PoolManager(**self._options)
-        self._direct.pool_classes_by_scheme = _checking_pools(self.network.hosts)
+        self._direct.pool_classes_by_scheme = _checking_pools(self.network)
         self._proxies = {
             scheme: ProxyManager(url, **self._options)
             for scheme, url in getproxies().items()
@@ -85,7 +109,8 @@ class Transport:
         """
         parts = self.hosts.check(url)
         proxy = self._proxies.get(parts.scheme)
-        pools = self._direct if proxy is None or proxy_bypass(parts.hostname or "") else proxy
+        is_direct = proxy is None or self.network.place(parts.hostname or "", parts.port) is not None
+        pools = self._direct if is_direct or proxy_bypass(parts.hostname or "") else proxy
         return pools.urlopen(
             method,
             url,
@@ -119,28 +144,40 @@ def finish(response: BaseHTTPResponse) -> bytes:
 class _Checking(HTTPConnection):
     """A connection that judges the address it got before anything is sent; only for those without a proxy."""
 
-    hosts: ClassVar[HostRules]
+    network: ClassVar[Network]
 
     def _new_conn(self) -> socket.socket:
+        place = self.network.place(self.host, self.port)
+        if place is not None:
+            return self._connect(place)  # an administrator named the place: there is nothing left to judge
         connected = super()._new_conn()
         host = f"[{self.host}]" if ":" in self.host else self.host
         try:
-            self.hosts.check_address(f"{host}:{self.port}", connected.getpeername()[0])
+            self.network.hosts.check_address(f"{host}:{self.port}", connected.getpeername()[0])
         except BaseException:
             with suppress(OSError):
                 connected.close()
             raise
         return connected
 
+    def _connect(self, place: tuple[str, int]) -> socket.socket:
+        """Connect there, and go on as if it had been the host itself: urllib3 takes the place from these two fields."""
+        own = self._dns_host, self.port
+        self._dns_host, self.port = place
+        try:
+            return super()._new_conn()
+        finally:
+            self._dns_host, self.port = own
+
 
 class _CheckingTls(_Checking, HTTPSConnection):
     """The same under TLS."""
 
 
-def _checking_pools(hosts: HostRules) -> dict[str, type[HTTPConnectionPool]]:
+def _checking_pools(network: Network) -> dict[str, type[HTTPConnectionPool]]:
     # urllib3 makes connections by class, so the rules have to be part of a class.
-    plain = type("_Plain", (_Checking,), {"hosts": hosts})
-    tls = type("_Tls", (_CheckingTls,), {"hosts": hosts})
+    plain = type("_Plain", (_Checking,), {"network": network})
+    tls = type("_Tls", (_CheckingTls,), {"network": network})
     return {
         "http": type("_PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("_TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),

@@ -1,0 +1,147 @@
+"""Every request to ECR, whichever API it takes: its turn by the account's quotas, and how it ended.
+
+Requests of the ECR API are met by hooks of botocore, attempt for attempt; requests of the distribution API by a `Pace`
+that the registry client calls. Both draw from the same buckets, because ECR's do (ecr.md §2).
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from transship.aws.hosts import EcrHost
+from transship.aws.quotas import Place, Quotas, Turn
+from transship.oci.reference import Registry
+from transship.refusals import is_throttle
+
+ACTIONS: Mapping[tuple[str, str], str] = {
+    ("GET", "manifest"): "BatchGetImage",
+    ("HEAD", "manifest"): "BatchGetImage",
+    ("PUT", "manifest"): "PutImage",
+    ("GET", "blob"): "GetDownloadUrlForLayer",
+    ("HEAD", "blob"): "BatchCheckLayerAvailability",
+    ("POST", "upload"): "InitiateLayerUpload",
+    ("PATCH", "upload"): "UploadLayerPart",
+    ("PUT", "upload"): "CompleteLayerUpload",
+    ("GET", "tags"): "ListImages",
+    ("GET", "referrers"): "ListImageReferrers",
+}
+"""Which API action a request of the distribution API counts as (ecr.md §2), by method and kind of path."""
+_FREE = "Other"
+_ACCOUNT, _TURN = "transship_account", "transship_turn"
+
+
+class Observer(Protocol):
+    """Whoever counts."""
+
+    def registry_waited(self, registry: str, seconds: float) -> None:
+        """A request waited for its turn."""
+
+    def registry_answered(self, registry: str, action: str, result: str) -> None:
+        """A request ended: `ok`, `throttled`, `refused` or `failed`."""
+
+
+class Unobserved:
+    """Nobody counts."""
+
+    def registry_waited(self, registry: str, seconds: float) -> None:
+        """See `Observer`."""
+
+    def registry_answered(self, registry: str, action: str, result: str) -> None:
+        """See `Observer`."""
+
+
+class Traffic:
+    """All requests to ECR of the process. Thread-safe."""
+
+    def __init__(self, quotas: Quotas, observer: Observer | None = None) -> None:
+        self._quotas = quotas
+        self._observer = observer or Unobserved()
+
+    def begin(self, place: Place) -> Turn:
+        """Wait for a request's turn.
+
+        Raises:
+            RetryLater: Throttled, when it is too far away.
+        """
+        turn = self._quotas.take(place)
+        if turn.waited:
+            self._observer.registry_waited(_label(place), turn.waited)
+        return turn
+
+    def end(self, turn: Turn, result: str, retry_after: float | None = None) -> None:
+        """Say how a request ended."""
+        if result == "throttled":
+            self._quotas.throttled(turn, retry_after)
+        self._observer.registry_answered(_label(turn.place), turn.place.action, result)
+
+    def attach(self, client: Any, region: str) -> None:
+        """Meet every attempt of every call of a boto3 ECR client."""
+
+        def remember(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+            context[_ACCOUNT] = params.get("registryId", "")
+
+        def before(request: Any, operation_name: str, **_: Any) -> None:
+            # Before signing: a signature is good for five minutes only, and a turn may be some way off.
+            request.context[_TURN] = self.begin(Place(request.context.get(_ACCOUNT, ""), region, operation_name))
+
+        def after(response_dict: Any, parsed_response: Any, context: dict[str, Any], **_: Any) -> None:
+            turn = context.pop(_TURN, None)
+            if turn is not None:
+                self.end(turn, _result_of_api(response_dict, parsed_response), _retry_after(response_dict))
+
+        client.meta.events.register("provide-client-params.ecr.*", remember)
+        client.meta.events.register("before-sign.ecr.*", before)
+        client.meta.events.register("response-received.ecr.*", after)
+
+
+class EcrPace:
+    """The turns of one registry's distribution API; has the shape of the registry client's port `Pace`."""
+
+    def __init__(self, traffic: Traffic, registry: Registry) -> None:
+        host = EcrHost.of(registry)
+        if host is None:
+            raise ValueError(f"{registry} is not an ECR registry")
+        self._traffic = traffic
+        self._host = host
+
+    def turn(self, method: str, kind: str) -> Callable[[int, float | None], None]:
+        """Wait for a request's turn.
+
+        What is returned is to be called with the answer's status (0 when none came) and Retry-After.
+
+        Raises:
+            RetryLater: Throttled, when it is too far away.
+        """
+        action = ACTIONS.get((method, kind), _FREE)
+        turn = self._traffic.begin(Place(self._host.account, self._host.region, action))
+
+        def answered(status: int, retry_after: float | None) -> None:
+            self._traffic.end(turn, _result_of_status(status, retry_after), retry_after)
+
+        return answered
+
+
+def _label(place: Place) -> str:
+    return f"{place.account or 'caller'}/{place.region}"
+
+
+def _result_of_status(status: int, retry_after: float | None) -> str:
+    asked_to_wait = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
+    if status == HTTPStatus.TOO_MANY_REQUESTS or asked_to_wait:
+        return "throttled"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
+        return "failed"
+    return "refused" if status >= HTTPStatus.BAD_REQUEST else "ok"
+
+
+def _result_of_api(response: Mapping[str, Any] | None, parsed: Mapping[str, Any] | None) -> str:
+    if response is None or parsed is None:
+        return "failed"
+    if is_throttle(str(parsed.get("Error", {}).get("Code", ""))):
+        return "throttled"
+    return _result_of_status(int(response["status_code"]), _retry_after(response))
+
+
+def _retry_after(response: Mapping[str, Any] | None) -> float | None:
+    text = str((response or {}).get("headers", {}).get("Retry-After", ""))
+    return float(text) if text.isascii() and text.isdigit() else None
