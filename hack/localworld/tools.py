@@ -1,8 +1,9 @@
 """The pinned Go tools, built from their modules into the per-user cache.
 
-Each folder of `hack/tools` is a Go module whose `go.mod` and `go.sum` pin one tool and everything it is made of. What
-comes out is kept under `<cache>/tools/<name>-<key>/`, where the key is a digest of the pins and of how they are built:
-a fresh clone finds what another clone has built, and a changed pin is a new directory.
+Each folder of `hack/tools` is a Go module whose `go.mod` and `go.sum` pin one tool and everything it is made of; a tool
+of our own has its source there, too. What comes out is kept under `<cache>/tools/<name>-<key>/`, where the key is a
+digest of the pins, of such sources and of how they are built: a fresh clone finds what another clone has built, and a
+changed pin is a new directory.
 """
 
 import hashlib
@@ -42,10 +43,10 @@ class Tool:
         return paths.TOOL_MODULES / self.name
 
     def key(self) -> str:
-        """Changes with the pins, with the way they are built, and with the kind of machine."""
+        """Changes with the pins and sources, with the way they are built, and with the kind of machine."""
         digest = hashlib.sha256()
-        for pin in ("go.mod", "go.sum"):
-            digest.update((self.module / pin).read_bytes())
+        for source in ("go.mod", "go.sum", *sorted(file.name for file in self.module.glob("*.go"))):
+            digest.update((self.module / source).read_bytes())
         flags = toolchain.environment()
         digest.update(f"{LINKER_FLAGS}|{flags['GOFLAGS']}|{flags['CGO_ENABLED']}|{platform.machine()}".encode())
         return digest.hexdigest()[:12]
@@ -71,6 +72,7 @@ TOOLS = {
         Tool("kustomize", {"kustomize": "kustomize"}, "a minute"),
         Tool("crane", {"crane": "crane"}, "half a minute"),
         Tool("regctl", {"regctl": "regctl"}, "half a minute"),
+        Tool("delayline", {"delayline": "delayline"}, "half a minute"),
         Tool("etcd", {"server": "etcd"}, "a minute"),
         Tool("distribution", {"registry": "registry"}, "two minutes"),
         Tool(
