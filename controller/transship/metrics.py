@@ -40,6 +40,18 @@ class Metrics:
             buckets=_PROMOTION_SECONDS,
             registry=self._registry,
         )
+        self._registry_waits = Counter(
+            "transship_registry_throttled_seconds",
+            "Time requests waited for their turn under the quotas of an account and Region.",
+            ["registry"],
+            registry=self._registry,
+        )
+        self._registry_requests = Counter(
+            "transship_registry_requests",
+            "Requests to ECR by API action, whichever API they took.",
+            ["registry", "action", "result"],
+            registry=self._registry,
+        )
         self._leader = Gauge("transship_leader", "1 while this replica is the active one.", registry=self._registry)
         build = Gauge("transship_build_info", "Always 1.", ["version"], registry=self._registry)
         build.labels(version).set(1)
@@ -64,6 +76,14 @@ class Metrics:
     def promotion_ended(self, phase: str, seconds: float) -> None:
         """A promotion ended."""
         self._duration.labels(phase).observe(seconds)
+
+    def registry_waited(self, registry: str, seconds: float) -> None:
+        """A request to a registry waited for its turn."""
+        self._registry_waits.labels(registry).inc(seconds)
+
+    def registry_answered(self, registry: str, action: str, result: str) -> None:
+        """A request to a registry ended."""
+        self._registry_requests.labels(registry, action, result).inc()
 
     def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
         """This replica became the active one, or ceased to be."""

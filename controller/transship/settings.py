@@ -32,5 +32,8 @@ class Settings(BaseSettings):
     health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0 for any")
     shutdown_grace: PositiveSeconds = Field(20.0, description="how long running copies may take to stop")
     ca_bundle: Path | None = Field(None, description="PEM file of CAs for registries and AWS; the system's by default")
+    quotas: str = Field(
+        "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.95 of the published ones by default"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -17,6 +17,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 
 from transship.aws.failures import aws_errors
 from transship.aws.hosts import EcrHost
+from transship.aws.traffic import Traffic
 from transship.promotion.policy import Endpoint
 
 if TYPE_CHECKING:
@@ -95,10 +96,16 @@ class Caller:
 
 
 class Clients:
-    """Makes clients, once for each identity and kind of endpoint, when they are asked for. Thread-safe."""
+    """Makes clients, once for each identity and kind of endpoint, when they are asked for. Thread-safe.
 
-    def __init__(self, reach: Reach | None = None) -> None:
+    Args:
+        reach: how AWS is reached.
+        traffic: gives the calls of ECR clients their turns and counts them; None lets them go at once.
+    """
+
+    def __init__(self, reach: Reach | None = None, traffic: Traffic | None = None) -> None:
         self._reach = reach or Reach()
+        self._traffic = traffic
         self._lock = threading.RLock()  # making a role's session needs the controller's own
         self._sessions: dict[Identity, boto3.Session] = {}
         self._clients: dict[tuple[Identity, str, EcrHost], Any] = {}
@@ -147,13 +154,16 @@ class Clients:
             key = (identity, service, place)
             if key not in self._clients:
                 make: Callable[..., Any] = self._session(identity, place).client  # its stubs want a literal service
-                self._clients[key] = make(
+                client = make(
                     service,
                     region_name=host.region,
                     endpoint_url=self._reach.endpoint(service, host.region),
                     config=self._reach.config(host),
                     verify=self._reach.ca_file,
                 )
+                if service == "ecr" and self._traffic is not None:
+                    self._traffic.attach(client, host.region)
+                self._clients[key] = client
             return self._clients[key]
 
     def _session(self, identity: Identity, place: EcrHost) -> boto3.Session:

@@ -9,9 +9,11 @@ from transship.aws.batch import Images
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity, Reach
 from transship.aws.locks import RepositoryLocks
+from transship.aws.quotas import Quotas
 from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
 from transship.aws.tokens import Tokens, fetcher
+from transship.aws.traffic import EcrPace, Observer, Traffic
 from transship.aws.upkeep import AwsUpkeep
 from transship.cli.ecr_repository import EcrRepository
 from transship.errors import Side
@@ -42,6 +44,8 @@ class AwsRegistries:
         clock: the time now, for the age of tokens.
         resync: seconds for which what a policy wants of a repository is not compared again while promoting.
         endpoints: URLs of AWS APIs by service, see `aws.identity.Reach`.
+        quotas: the rates of ECR that are kept; shared by everything this object gives.
+        observer: counts the requests.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -54,10 +58,13 @@ class AwsRegistries:
         clock: Callable[[], datetime] = _now,
         resync: float = 600.0,
         endpoints: Mapping[str, str] | None = None,
+        quotas: Quotas | None = None,
+        observer: Observer | None = None,
     ) -> None:
         authorities = str(ca_file) if ca_file else ca_file_of()
         self._transport = Transport(Network(HostRules.of(plain_http=plain_http, local=local), authorities))
-        self._clients = Clients(Reach(authorities, endpoints=endpoints or {}))
+        self._traffic = Traffic(quotas or Quotas(), observer)
+        self._clients = Clients(Reach(authorities, endpoints=endpoints or {}), self._traffic)
         locks = RepositoryLocks()
         self.source_access = SourceAccess(self._clients, locks, resync)
         self.upkeep = AwsUpkeep(self._clients, self.source_access, Repositories(self._clients, locks, resync))
@@ -86,9 +93,11 @@ class AwsRegistries:
         self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side
     ) -> HttpRepository | EcrRepository:
         identity = Identity.of(policy.name, endpoint)
-        http = HttpRepository(repository, side, self._transport, self._credentials(identity, repository.registry))
+        credentials = self._credentials(identity, repository.registry)
         if EcrHost.of(repository.registry) is None:
-            return http
+            return HttpRepository(repository, side, self._transport, credentials)
+        pace = EcrPace(self._traffic, repository.registry)
+        http = HttpRepository(repository, side, self._transport, credentials, pace)
         return EcrRepository(Images(self._clients, identity, repository, side), http)
 
     def _credentials(self, identity: Identity, registry: Registry) -> Credentials:

@@ -5,6 +5,8 @@ import secrets
 import socket
 
 from transship import logs
+from transship.aws.quotas import Quotas, Rates
+from transship.aws.traffic import Observer
 from transship.cli.registries import AwsRegistries
 from transship.cluster import Cluster, connect
 from transship.errors import NeedsHuman, Reason
@@ -29,7 +31,21 @@ def build_operator(settings: Settings, version: str) -> Operator:
     _check(cluster)
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
-    return Operator(_options(settings, identity), cluster, AwsRegistries(ca_file=settings.ca_bundle), Metrics(version))
+    metrics = Metrics(version)
+    return Operator(_options(settings, identity), cluster, build_registries(settings, metrics), metrics)
+
+
+def build_registries(settings: Settings, observer: Observer | None = None) -> AwsRegistries:
+    """The registries with the process's settings.
+
+    Raises:
+        NeedsHuman: the setting of the quotas cannot be read.
+    """
+    try:
+        rates = Rates.parse(settings.quotas)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_REQUEST, f"TRANSSHIP_QUOTAS={settings.quotas!r}: {error}") from error
+    return AwsRegistries(ca_file=settings.ca_bundle, quotas=Quotas(rates), observer=observer)
 
 
 def _check(cluster: Cluster) -> None:
