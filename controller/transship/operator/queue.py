@@ -96,7 +96,8 @@ class WorkQueue(Generic[K]):
         """How long the key that has been due for longest has waited for a thread."""
         now = time.monotonic()
         with self._changed:
-            return max((now - due for key, due in self._due.items() if key not in self._active), default=0.0)
+            waiting = (now - due for key, due in self._due.items() if due <= now and key not in self._active)
+            return max(waiting, default=0.0)
 
     def _work(self) -> None:
         while (key := self._take()) is not None:
