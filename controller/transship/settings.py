@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Endpoint = Annotated[str, Field(pattern=r"^(https://[A-Za-z0-9.{}:-]+/?)?$")]
+Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
 PositiveSeconds = Annotated[float, Field(gt=0)]
 
 
@@ -31,6 +33,16 @@ class Settings(BaseSettings):
     health_host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")  # noqa: S104 - a pod's probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0 for any")
     shutdown_grace: PositiveSeconds = Field(20.0, description="how long running copies may take to stop")
+    aws_endpoint_ecr: Endpoint = Field(
+        "", description="URL of the ECR API, {region} standing for the Region; AWS's own"
+    )
+    aws_endpoint_sts: Endpoint = Field(
+        "", description="URL of the STS API, {region} standing for the Region; AWS's own"
+    )
+    registry_connect: dict[str, Place] = Field(
+        default_factory=dict,
+        description='JSON object: registry hosts and where to connect for them, {"host": "endpoint[:port]"}',
+    )
     ca_bundle: Path | None = Field(None, description="PEM file of CAs for registries and AWS; the system's by default")
     quotas: str = Field(
         "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.95 of the published ones by default"

@@ -162,11 +162,12 @@ def test_the_last_statement_takes_the_document_with_it(aws: Aws, controller: Aws
 
 
 def test_a_document_that_would_be_too_long_is_left_alone(aws: Aws, controller: AwsRegistries, path: str) -> None:
-    roles = [f"arn:aws:iam::{DEVELOPMENT}:role/{'r' * 3250}{number}" for number in range(3)]
+    roles = [f"arn:aws:iam::{DEVELOPMENT}:role/{'r' * 3000}{number}" for number in range(3)]
     full = {**LAMBDA, "Principal": "*", "Condition": {"ArnLike": {"aws:PrincipalArn": roles}}}
     aws.set_policy(path, full)
+    roles_of_ours = [f"arn:aws:iam::{PRODUCTION}:role/{'r' * 64}{number:02}" for number in range(20)]
     with pytest.raises(NeedsHuman, match="ECR allows 10240"):
-        controller.prepare_source(policy(), source(path))
+        controller.prepare_source(policy(sourceAccess={"principalArns": roles_of_ours}), source(path))
     assert aws.sids(path) == [LAMBDA["Sid"]]
 
 

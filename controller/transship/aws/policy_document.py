@@ -117,7 +117,7 @@ class PolicyDocument:
     def unknown_principals(self) -> tuple[str, ...]:
         """Principals that AWS shows by their unique id, because who they were was deleted."""
         named = (name for each in self.statements for name in _names_of(each.get("Principal")))
-        return tuple(dict.fromkeys(name for name in named if _UNIQUE_ID.match(name)))
+        return tuple(sorted({name for name in named if _UNIQUE_ID.match(name)}))
 
 
 def sid_for(account: str) -> str:

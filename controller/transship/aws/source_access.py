@@ -192,23 +192,26 @@ class SourceAccess:
         grant = self.grant(policy)
         return None if grant is None else Edit(self.open(policy, repository).read(), grant)
 
-    def prepare(self, policy: PromotionPolicy, repository: Repository) -> None:
-        """See to it that the source can be read; costs nothing while the last look is younger than `resync`.
+    def prepare(self, policy: PromotionPolicy, repository: Repository) -> bool:
+        """See to it that the source can be read; whether something is new.
+
+        Costs nothing while the last look is younger than `resync`.
 
         Raises:
             NeedsHuman, RetryLater: see `apply`; RetryLater while the statement is there and does not count yet.
         """
         grant = self.grant(policy)
         if grant is None:
-            return
+            return False
         with self._lock:
             seen, until = self._good.get((policy.name, repository), (None, 0.0))
         if seen == grant and self._now() < until:
-            return
+            return False
         self.apply(policy, repository)
         self._try(policy, repository)
         with self._lock:
             self._good[policy.name, repository] = grant, self._now() + self._resync
+        return seen is None
 
     def apply(self, policy: PromotionPolicy, repository: Repository) -> bool:
         """Put the statement in place; whether that needed writing.

@@ -57,12 +57,14 @@ class AwsUpkeep:
         if not policy.source_access.manage_policy or EcrHost.of(repository.registry) is None:
             return
         try:
-            self._source_access.prepare(policy, repository)
+            is_news = self._source_access.prepare(policy, repository)
         except TransshipError as error:
             if error.reason is Reason.SOURCE_MISSING:
                 return  # whoever looks for the image says so, with its name
             error.side, error.step = Side.SOURCE, error.step or "prepare source"
             raise
+        if is_news:
+            self._differs(policy.name)
 
     def ensure_repository(self, policy: PromotionPolicy, repository: Repository) -> None:
         """See `promotion.ports.Registries`."""

@@ -44,6 +44,7 @@ class AwsRegistries:
         clock: the time now, for the age of tokens.
         resync: seconds for which what a policy wants of a repository is not compared again while promoting.
         endpoints: URLs of AWS APIs by service, see `aws.identity.Reach`.
+        connect_to: where connections for a registry's host are made instead, see `registry.transport.Network`.
         quotas: the rates of ECR that are kept; shared by everything this object gives.
         observer: counts the requests.
     """
@@ -58,11 +59,13 @@ class AwsRegistries:
         clock: Callable[[], datetime] = _now,
         resync: float = 600.0,
         endpoints: Mapping[str, str] | None = None,
+        connect_to: Mapping[str, str] | None = None,
         quotas: Quotas | None = None,
         observer: Observer | None = None,
     ) -> None:
         authorities = str(ca_file) if ca_file else ca_file_of()
-        self._transport = Transport(Network(HostRules.of(plain_http=plain_http, local=local), authorities))
+        rules = HostRules.of(plain_http=plain_http, local=local)
+        self._transport = Transport(Network(rules, authorities, connect_to=connect_to or {}))
         self._traffic = Traffic(quotas or Quotas(), observer)
         self._clients = Clients(Reach(authorities, endpoints=endpoints or {}), self._traffic)
         locks = RepositoryLocks()

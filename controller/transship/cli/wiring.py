@@ -32,7 +32,8 @@ def build_operator(settings: Settings, version: str) -> Operator:
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
     metrics = Metrics(version)
-    return Operator(_options(settings, identity), cluster, build_registries(settings, metrics), metrics)
+    registries = build_registries(settings, metrics)
+    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics)
 
 
 def build_registries(settings: Settings, observer: Observer | None = None) -> AwsRegistries:
@@ -45,7 +46,15 @@ def build_registries(settings: Settings, observer: Observer | None = None) -> Aw
         rates = Rates.parse(settings.quotas)
     except ValueError as error:
         raise NeedsHuman(Reason.INVALID_REQUEST, f"TRANSSHIP_QUOTAS={settings.quotas!r}: {error}") from error
-    return AwsRegistries(ca_file=settings.ca_bundle, quotas=Quotas(rates), observer=observer)
+    endpoints = {"ecr": settings.aws_endpoint_ecr, "sts": settings.aws_endpoint_sts}
+    return AwsRegistries(
+        ca_file=settings.ca_bundle,
+        resync=settings.resync,
+        endpoints={service: url for service, url in endpoints.items() if url},
+        connect_to=settings.registry_connect,
+        quotas=Quotas(rates),
+        observer=observer,
+    )
 
 
 def _check(cluster: Cluster) -> None:

@@ -27,14 +27,19 @@ _SERVER_TIMEOUT, _CLIENT_TIMEOUT, _CONNECT_TIMEOUT, _CHUNK = 300, 330, 30, 500
 
 
 class Queues:
-    """Where keys go: what is quick, and what copies."""
+    """Where keys go: what is quick, what copies, and what looks after AWS."""
 
     def __init__(
-        self, workloads: WorkQueue[WorkloadKey], policies: WorkQueue[str], requests: WorkQueue[RequestKey]
+        self,
+        workloads: WorkQueue[WorkloadKey],
+        policies: WorkQueue[str],
+        requests: WorkQueue[RequestKey],
+        upkeep: WorkQueue[str],
     ) -> None:
         self.workloads = workloads
         self.policies = policies
         self.requests = requests
+        self.upkeep = upkeep
 
 
 class Pulse:

@@ -31,9 +31,11 @@ from transship.promotion.ports import Registries
 from transship.promotion.promoter import Promoter, Step
 from transship.promotion.report import Job
 from transship.promotion.request import RequestKey
+from transship.promotion.upkeep import Upkeep
 from transship.promotion.workload import WorkloadKey
 
 _MAX_SILENCE = 90.0
+_UPKEEP_WORKERS = 2
 _log = structlog.get_logger(__name__)
 
 
@@ -63,10 +65,13 @@ class Operator:
         options: how it behaves.
         cluster: the API server.
         registries: the registries, with the identities of each policy.
+        upkeep: what policies want of AWS, beside images.
         metrics: counts.
     """
 
-    def __init__(self, options: Options, cluster: Cluster, registries: Registries, metrics: Metrics) -> None:
+    def __init__(
+        self, options: Options, cluster: Cluster, registries: Registries, upkeep: Upkeep, metrics: Metrics
+    ) -> None:
         self._options = options
         self._metrics = metrics
         self._stopping = threading.Event()
@@ -86,6 +91,7 @@ class Operator:
         self._events = Events(self._known, self._queues, self._pulse)
         self._picture = Picture(self._known, cluster, self._events.policies_changed)
         self._make_reconcilers(cluster, registries)
+        self._policies = self._make_policies(cluster, upkeep)
         self._make_gauges()
 
     def stop(self) -> None:
@@ -154,16 +160,26 @@ class Operator:
         options = self._options
         return Queues(
             WorkQueue("workloads", self._judge_workload, options.event_workers),
-            WorkQueue("policies", lambda name: self._policies.reconcile(name, self._queues.policies), 1),
+            WorkQueue(
+                "policies",
+                lambda name: self._policies.reconcile(name, self._queues.policies, self._queues.upkeep),
+                1,
+            ),
             WorkQueue(
                 "requests",
                 lambda key: self._requests.reconcile(key, self._queues.requests),
                 options.promotion_workers,
             ),
+            WorkQueue(
+                "upkeep",
+                lambda name: self._policies.look_after(name, self._queues.upkeep, self._queues.policies),
+                _UPKEEP_WORKERS,
+            ),
         )
 
     def _all_queues(self) -> Sequence[WorkQueue[WorkloadKey] | WorkQueue[str] | WorkQueue[RequestKey]]:
-        return (self._queues.workloads, self._queues.policies, self._queues.requests)
+        queues = self._queues
+        return (queues.workloads, queues.policies, queues.requests, queues.upkeep)
 
     def _judge_workload(self, key: WorkloadKey) -> None:
         workload = self._known.workload(key)
@@ -172,7 +188,6 @@ class Operator:
 
     def _make_reconcilers(self, cluster: Cluster, registries: Registries) -> None:
         options, known, metrics = self._options, self._known, self._metrics
-        self._policies = PolicyReconciler(known=known, cluster=cluster, metrics=metrics, clock=_now)
         self._requests = RequestReconciler(
             known=known,
             picture=self._picture,
@@ -202,6 +217,17 @@ class Operator:
             clock=_now,
             history_limit=options.history_limit,
             promote=self._queues.requests.add,
+        )
+
+    def _make_policies(self, cluster: Cluster, upkeep: Upkeep) -> PolicyReconciler:
+        upkeep.tell(self._queues.upkeep.add)
+        return PolicyReconciler(
+            known=self._known,
+            cluster=cluster,
+            upkeep=upkeep,
+            metrics=self._metrics,
+            clock=_now,
+            resync=self._options.resync,
         )
 
     def _run_all(self, step: Step, jobs: Sequence[Job]) -> None:

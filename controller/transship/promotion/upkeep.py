@@ -46,4 +46,4 @@ class Upkeep(Protocol):
         """
 
     def tell(self, differs: Callable[[str], None]) -> None:
-        """Call `differs` with the name of a policy when promoting has found something that differs."""
+        """Call `differs` with the name of a policy when promoting has found or done something that it should tell."""

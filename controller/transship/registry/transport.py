@@ -44,15 +44,10 @@ class Network:
     connections_per_host: int = 32
     connect_to: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        places = {_normal(host): _place(there) for host, there in self.connect_to.items()}
-        object.__setattr__(self, "_places", places)
-
-    _places: Mapping[str, tuple[str, int]] = field(init=False, repr=False, compare=False)
-
     def place(self, host: str, port: int | None) -> tuple[str, int] | None:
         """Where a connection for a host is made instead; None where it has not been said."""
-        return self._places.get(_normal(f"{host}:{port or _TLS_PORT}"))
+        wanted = _normal(f"{host}:{port or _TLS_PORT}")
+        return next((_place(there) for name, there in self.connect_to.items() if _normal(name) == wanted), None)
 
 
 def _normal(host: str) -> str:
@@ -109,8 +104,9 @@ class Transport:
         """
         parts = self.hosts.check(url)
         proxy = self._proxies.get(parts.scheme)
-        is_direct = proxy is None or self.network.place(parts.hostname or "", parts.port) is not None
-        pools = self._direct if is_direct or proxy_bypass(parts.hostname or "") else proxy
+        if self.network.place(parts.hostname or "", parts.port) is not None:
+            proxy = None
+        pools = self._direct if proxy is None or proxy_bypass(parts.hostname or "") else proxy
         return pools.urlopen(
             method,
             url,
