@@ -112,7 +112,7 @@ class Events:
         if event["type"] == "DELETED":
             self._known.forget_namespace(name)
         elif self._known.see_namespace(event["object"]):
-            self._judge_again(namespace=name)
+            self.namespace_changed(name)
 
     async def lease(self, **_: Any) -> None:
         """Our own Lease was seen: the watches are alive."""
@@ -123,6 +123,10 @@ class Events:
         for name in self._known.policy_names():
             self._queues.policies.add(name)
         self._judge_again(namespace=None)
+
+    def namespace_changed(self, name: str) -> None:
+        """Judge everything again in a namespace whose labels are new."""
+        self._judge_again(namespace=name)
 
     def _judge_again(self, namespace: str | None) -> None:
         for workload in self._known.workload_keys(namespace):

@@ -89,7 +89,7 @@ class Operator:
         self._queues = self._make_queues()
         self._known = Known()
         self._events = Events(self._known, self._queues, self._pulse)
-        self._picture = Picture(self._known, cluster, self._events.policies_changed)
+        self._picture = Picture(self._known, cluster, self._events.policies_changed, self._events.namespace_changed)
         self._make_reconcilers(cluster, registries)
         self._policies = self._make_policies(cluster, upkeep)
         self._make_gauges()

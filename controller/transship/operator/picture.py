@@ -20,12 +20,20 @@ class Picture:
         known: what the watches told.
         cluster: asked when that is not enough.
         policies_changed: called when asking brought a policy that no watch has told of yet.
+        namespace_changed: called with a namespace whose labels no watch has told of yet.
     """
 
-    def __init__(self, known: Known, cluster: Cluster, policies_changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        known: Known,
+        cluster: Cluster,
+        policies_changed: Callable[[], None],
+        namespace_changed: Callable[[str], None],
+    ) -> None:
         self._known = known
         self._cluster = cluster
         self._policies_changed = policies_changed
+        self._namespace_changed = namespace_changed
 
     def load(self) -> None:
         """Read all policies and namespaces: nothing is judged before they are known."""
@@ -35,20 +43,23 @@ class Picture:
 
     def namespace(self, name: str) -> Namespace:
         """A namespace with its labels; one that is gone has none."""
-        known = self._known.namespace(name)
-        if known is None:
-            for resource in self._cluster.namespaces(name):
-                self._known.see_namespace(resource)
-            known = self._known.namespace(name)
-        return known or Namespace(name)
+        if self._known.namespace(name) is None:
+            self._load_namespace(name)
+        return self._known.namespace(name) or Namespace(name)
 
-    def policies_for(self, containers: Iterable[ContainerImage], namespace: Namespace) -> Sequence[PromotionPolicy]:
-        """All usable policies, read again when those known leave an image uncovered."""
-        policies = self._known.policies()
-        if not all(_is_covered(each.image, policies, namespace) for each in containers):
-            self._load_policies()
-            policies = self._known.policies()
-        return policies
+    def rules_for(self, containers: Iterable[ContainerImage], name: str) -> tuple[Sequence[PromotionPolicy], Namespace]:
+        """All usable policies, and a namespace; both are read again when those known leave an image uncovered."""
+        policies, namespace = self._known.policies(), self.namespace(name)
+        if all(_is_covered(each.image, policies, namespace) for each in containers):
+            return policies, namespace
+        self._load_policies()
+        self._load_namespace(name)
+        return self._known.policies(), self.namespace(name)
+
+    def _load_namespace(self, name: str) -> None:
+        news = [namespace for namespace in self._cluster.namespaces(name) if self._known.see_namespace(namespace)]
+        if news:
+            self._namespace_changed(name)
 
     def _load_policies(self) -> None:
         news = [policy for policy in self._cluster.policies() if self._known.see_policy(policy)]

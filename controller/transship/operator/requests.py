@@ -78,9 +78,9 @@ class RequestReconciler:
         self._look_again(key, result, queue)
 
     def _occasion(self, request: PromotionRequest) -> Occasion:
-        namespace = self._picture.namespace(request.key.namespace)
+        policies, namespace = self._picture.rules_for(request.containers, request.key.namespace)
         return Occasion(
-            policies=self._picture.policies_for(request.containers, namespace),
+            policies=policies,
             namespace=namespace,
             asked_at=self._known.asked_at(request.key),
             is_cancelled=lambda: self._is_stopping() or not self._known.is_current(request),
@@ -104,6 +104,11 @@ class RequestReconciler:
         if written is not None:
             self._known.see_request(written)
             self._wake_hooks(request.key)
+            return
+        # An answer that came after the news of its deletion may have brought it back: what is gone is gone.
+        gone = self._known.forget_request(request.key, request.uid)
+        if gone is not None and gone.owner is not None:
+            self._wake(gone.owner)
 
     def _tell_unexpected(self, request: PromotionRequest, result: Result) -> None:
         for error in result.unexpected:

@@ -1,0 +1,192 @@
+"""The picture that the watches paint: late news never overwrites newer, and the gone are forgotten by uid."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from transship.operator.known import Known
+from transship.promotion.policy import PolicyError, PromotionPolicy
+from transship.promotion.request import RequestKey
+from transship.promotion.workload import WorkloadKey
+
+from . import world
+
+KEY = RequestKey("shop", "release")
+CHECKOUT = WorkloadKey("Deployment", "shop", "checkout")
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+@pytest.fixture
+def known() -> Known:
+    return Known()
+
+
+def _status(phase: str) -> dict[str, dict[str, str]]:
+    return {"status": {"phase": phase}}
+
+
+def test_an_event_older_than_what_was_written_changes_nothing(known: Known) -> None:
+    known.see_request(world.request(version=9, **_status("Promoted")))
+
+    request, is_new = known.see_request(world.request(version=8, **_status("Promoting")))
+
+    assert not is_new
+    assert request.status.phase == "Promoted"
+    assert known.request(KEY) == request
+
+
+def test_versions_are_compared_as_numbers(known: Known) -> None:
+    known.see_request(world.request(version=9, **_status("Promoting")))
+
+    request, _ = known.see_request(world.request(version=10, **_status("Promoted")))
+
+    assert request.status.phase == "Promoted"
+
+
+def test_a_request_of_the_same_name_with_another_uid_is_another_request_whatever_its_version(known: Known) -> None:
+    known.see_request(world.request(uid="old", version=9))
+
+    request, is_new = known.see_request(world.request(uid="new", version=3))
+
+    assert is_new
+    assert request.uid == "new"
+
+
+def test_a_status_alone_is_no_news_but_a_spec_is(known: Known) -> None:
+    assert known.see_request(world.request(version=1))[1]
+    assert not known.see_request(world.request(version=2, **_status("Promoting")))[1]
+    assert known.see_request(world.request(version=3, generation=2))[1]
+
+
+def test_a_request_is_current_while_its_uid_and_its_spec_are(known: Known) -> None:
+    request, _ = known.see_request(world.request(version=1))
+    assert known.is_current(request)
+
+    known.see_request(world.request(version=2, generation=2))
+    assert not known.is_current(request)
+
+    known.forget_request(KEY, request.uid)
+    assert not known.is_current(request)
+
+
+def test_a_request_is_forgotten_by_uid(known: Known) -> None:
+    known.see_request(world.request(uid="new"))
+
+    assert known.forget_request(KEY, "old") is None
+    assert known.request(KEY) is not None
+
+    gone = known.forget_request(KEY, "new")
+    assert gone is not None
+    assert (gone.uid, known.request(KEY), known.request_keys()) == ("new", None, [])
+
+
+def test_a_workload_is_forgotten_by_uid_as_another_may_have_its_name_already(known: Known) -> None:
+    known.see_workload(world.deployment(uid="old"))
+    known.see_workload(world.deployment(uid="new"))
+
+    known.forget_workload(CHECKOUT, "old")
+    workload = known.workload(CHECKOUT)
+    assert workload is not None
+    assert workload.uid == "new"
+
+    known.forget_workload(CHECKOUT, "new")
+    assert known.workload(CHECKOUT) is None
+    known.forget_workload(CHECKOUT, "new")
+
+
+def test_a_policy_is_forgotten_by_uid_as_another_may_have_its_name_already(known: Known) -> None:
+    known.see_policy(world.policy(uid="new"))
+
+    known.forget_policy("shop", "old")
+    assert len(known.policies()) == 1
+
+    known.forget_policy("shop", "new")
+    known.forget_policy("shop", "new")
+    assert known.policies() == []
+
+
+def test_a_workload_is_news_when_what_matters_of_it_changed(known: Known) -> None:
+    assert known.see_workload(world.deployment()) is not None
+    assert known.see_workload(world.deployment() | {"status": {"replicas": 3}}) is None
+    assert known.see_workload(world.deployment(image="other:v2")) is not None
+    assert known.see_workload(world.deployment(image="other:v2", uid="another")) is not None
+
+
+def test_workloads_are_found_by_namespace(known: Known) -> None:
+    known.see_workload(world.deployment())
+
+    assert known.workload_keys() == known.workload_keys("shop") == [CHECKOUT]
+    assert known.workload_keys("other") == []
+
+
+def test_a_policy_is_news_when_its_spec_is(known: Known) -> None:
+    assert known.see_policy(world.policy())
+    assert not known.see_policy(world.policy())
+    assert known.see_policy(world.policy(generation=2))
+    assert known.see_policy(world.policy(generation=2, uid="another"))
+
+
+def test_a_malformed_policy_is_known_but_cannot_be_used(known: Known) -> None:
+    known.see_policy(world.policy("good"))
+    known.see_policy(world.policy("bad", repositories=["shop/[a-z]+"]))
+
+    assert [each.name for each in known.policies()] == ["good"]
+    assert sorted(known.policy_names()) == ["bad", "good"]
+    good, bad = known.policy("good"), known.policy("bad")
+    assert good is not None
+    assert bad is not None
+    assert isinstance(good[2], PromotionPolicy)
+    assert isinstance(bad[2], PolicyError)
+
+
+def test_a_namespace_is_news_when_its_labels_are(known: Known) -> None:
+    assert known.see_namespace(world.namespace())
+    assert not known.see_namespace(world.namespace())
+    assert known.see_namespace(world.namespace(promote="yes"))
+    known.forget_namespace("shop")
+    assert known.namespace("shop") is None
+    assert known.namespaces() == []
+
+
+def test_the_latest_question_counts_in_whole_seconds(known: Known) -> None:
+    known.ask(KEY, NOW)
+    known.ask(KEY, NOW - timedelta(hours=1))
+
+    assert known.asked_at(KEY) == NOW.replace(microsecond=0)
+
+    known.ask(KEY, NOW + timedelta(seconds=1))
+    assert known.asked_at(KEY) == NOW.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def test_a_question_goes_with_the_request_it_was_about(known: Known) -> None:
+    known.see_request(world.request(uid="one"))
+    known.ask(KEY, NOW)
+
+    known.forget_request(KEY, "one")
+
+    assert known.asked_at(KEY) is None
+
+
+def test_hooks_wait_until_they_are_told_to_stop(known: Known) -> None:
+    hooks = [WorkloadKey("Job", "shop", name) for name in ("one", "two")]
+    other = RequestKey("shop", "other")
+    for hook in hooks:
+        known.wait_for(KEY, hook)
+        known.wait_for(KEY, hook)
+    known.wait_for(other, hooks[0])
+
+    known.stop_waiting(hooks[0])
+
+    assert known.hooks_waiting_for(KEY) == [hooks[1]]
+    assert known.hooks_waiting_for(other) == []
+    known.stop_waiting(hooks[1])
+    assert known.hooks_waiting_for(KEY) == []
+
+
+def test_requests_are_found_by_the_workload_they_were_made_for(known: Known) -> None:
+    mine = world.request("mine")
+    mine["spec"]["trigger"] = {"kind": "Deployment", "name": "checkout", "uid": "u"}
+    known.see_request(mine)
+    known.see_request(world.request("by-hand"))
+
+    assert [each.key.name for each in known.requests_of(CHECKOUT)] == ["mine"]
