@@ -1,14 +1,14 @@
 """Commands of `transship`."""
 
-import os
 import platform
 import signal
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from transship import __version__
+from transship.cli import policy
+from transship.cli.environment import load_settings
 from transship.cli.wiring import build_operator
 from transship.errors import TransshipError
 from transship.settings import Settings
@@ -20,6 +20,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(policy.app)
 
 
 @app.callback()
@@ -36,7 +39,7 @@ def version() -> None:
 @app.command()
 def settings() -> None:
     """Print every setting of the operator: its environment variable, its value now, and what it means."""
-    values = _settings()
+    values = load_settings()
     for name, field in Settings.model_fields.items():
         typer.echo(f"TRANSSHIP_{name.upper()}={getattr(values, name)}\n    {field.description or ''}")
 
@@ -51,7 +54,7 @@ def operator(
 
     All settings are environment variables; `transship settings` lists them.
     """
-    chosen = _settings()
+    chosen = load_settings()
     if health_port is not None:
         chosen = chosen.model_copy(update={"health_port": health_port})
     try:
@@ -62,13 +65,3 @@ def operator(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())
     raise typer.Exit(running.run())
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()  # type: ignore[call-arg] # every field has a default or comes from the environment
-    except ValidationError as error:
-        for problem in error.errors():
-            name = f"TRANSSHIP_{'_'.join(str(part) for part in problem['loc']).upper()}"
-            typer.echo(f"transship: {name}={os.environ.get(name, '')!r}: {problem['msg']}", err=True)
-        raise typer.Exit(2) from None

@@ -1,0 +1,19 @@
+"""The process's environment, read once a command needs it."""
+
+import os
+
+import typer
+from pydantic import ValidationError
+
+from transship.settings import Settings
+
+
+def load_settings(exit_code: int = 2) -> Settings:
+    """The settings; one that cannot be read is named, and ends the process."""
+    try:
+        return Settings()  # type: ignore[call-arg] # every field has a default or comes from the environment
+    except ValidationError as error:
+        for problem in error.errors():
+            name = f"TRANSSHIP_{'_'.join(str(part) for part in problem['loc']).upper()}"
+            typer.echo(f"transship: {name}={os.environ.get(name, '')!r}: {problem['msg']}", err=True)
+        raise typer.Exit(exit_code) from None

@@ -1,0 +1,209 @@
+"""`transship policy`: the cross-account statement of source repositories, for people without a cluster.
+
+What the operator does with `sourceAccess.managePolicy` can be looked at, done and undone here by anybody with the AWS
+rights for it. A policy need not say `managePolicy` for that.
+"""
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from transship.aws.policy_document import Grant, PolicyDocument
+from transship.aws.source_access import SourceAccess
+from transship.cli.environment import load_settings
+from transship.cli.wiring import build_registries
+from transship.errors import TransshipError
+from transship.oci.reference import Repository
+from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
+
+app = typer.Typer(
+    name="policy",
+    help="The statement that lets the destination's account pull, on repositories of the source.",
+    no_args_is_help=True,
+)
+_DIFFERS = 2
+_COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED}
+
+Files = Annotated[
+    list[str], typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
+]
+Paths = Annotated[
+    list[str] | None, typer.Argument(help="Repositories, by their path in the source registry: shop/checkout")
+]
+Everything = Annotated[
+    bool,
+    typer.Option("--all", help="Every repository of the source that matches the policies, by DescribeRepositories"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One repository of one policy."""
+
+    policy: PromotionPolicy
+    repository: Repository
+
+
+@app.command()
+def show(
+    files: Files,
+    paths: Paths = None,
+    *,
+    terraform: Annotated[bool, typer.Option(help="Print aws_ecr_repository_policy resources instead of JSON")] = False,
+) -> None:
+    """Print the statement that a policy wants, as a policy document of its own. Nothing is read from ECR."""
+    with _telling() as access:
+        for policy in _policies(files):
+            grant = access.grant(policy)
+            if grant is None:
+                typer.echo(f"{policy.name}: reader and source are in one account; no statement is needed", err=True)
+            elif terraform:
+                chosen = [each.repository.path for each in _named([policy], paths or ())]
+                typer.echo(_terraform(grant, chosen or _example(policy)))
+            else:
+                typer.echo(_pretty(PolicyDocument((grant.statement(),))))
+
+
+@app.command()
+def diff(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
+    """Compare the statement with what is there. Exit code 0: the same, 2: something differs, 1: an error."""
+    with _telling() as access:
+        differs = [each for each in _places(access, files, paths, everything=everything) if _differs(access, each)]
+    if differs:
+        raise typer.Exit(_DIFFERS)
+
+
+@app.command()
+def apply(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
+    """Put the statement in place; statements of others are left as they are."""
+
+    def put(access: SourceAccess, place: _Place) -> str:
+        return "statement written" if access.apply(place.policy, place.repository) else "in place"
+
+    _do(files, paths, put, everything=everything)
+
+
+@app.command()
+def remove(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
+    """Take the statement away; statements of others are left as they are.
+
+    An operator whose policy says managePolicy would put it back: change the policy first.
+    """
+
+    def take(access: SourceAccess, place: _Place) -> str:
+        return "statement removed" if access.remove(place.policy, place.repository) else "was not there"
+
+    _do(files, paths, take, everything=everything)
+
+
+def _do(
+    files: Files, paths: Sequence[str] | None, deed: Callable[[SourceAccess, _Place], str], *, everything: bool
+) -> None:
+    with _telling() as access:
+        for place in _places(access, files, paths, everything=everything):
+            typer.echo(f"{place.repository}: {deed(access, place)}")
+
+
+@contextmanager
+def _telling() -> Iterator[SourceAccess]:
+    """What the commands work with; errors become a sentence and exit code 1."""
+    try:
+        yield build_registries(load_settings(exit_code=1)).source_access
+    except (TransshipError, PolicyError) as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _policies(files: Iterable[str]) -> Iterator[PromotionPolicy]:
+    """The PromotionPolicies of YAML files; resources of other kinds are passed over."""
+    found = [each for name in files for each in _resources(name) if each.get("kind") == "PromotionPolicy"]
+    if not found:
+        raise PolicyError("no PromotionPolicy in the files given")
+    for resource in found:
+        try:
+            yield parse_policy(resource)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PolicyError(f"a PromotionPolicy lacks a field, or one has the wrong type: {error}") from error
+
+
+def _resources(name: str) -> list[Mapping[str, Any]]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        found = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise PolicyError(f"{name} cannot be read: {error}") from error
+    return [item for each in found for item in (each.get("items", []) if each.get("kind") == "List" else [each])]
+
+
+def _places(
+    access: SourceAccess, files: Iterable[str], paths: Sequence[str] | None, *, everything: bool
+) -> Iterator[_Place]:
+    policies = list(_policies(files))
+    if bool(paths) == everything:
+        raise PolicyError("name repositories, or say --all")
+    if paths:
+        yield from _named(policies, paths)
+        return
+    for policy in policies:
+        yield from (_Place(policy, repository) for repository in access.matching(policy))
+
+
+def _named(policies: Sequence[PromotionPolicy], paths: Sequence[str]) -> Iterator[_Place]:
+    for path in paths:
+        found = [place for policy in policies if (place := _covered(policy, path)) is not None]
+        if not found:
+            raise PolicyError(f"no policy given covers the source repository {path}")
+        yield from found
+
+
+def _covered(policy: PromotionPolicy, path: str) -> _Place | None:
+    registry = policy.source.registry
+    try:
+        repository = Repository.of(registry, path.removeprefix(f"{registry}/"))
+    except ValueError:
+        return None
+    name = policy.source.name_of(repository)
+    is_covered = name is not None and any(glob.matches(name) for glob in policy.repositories)
+    return _Place(policy, repository) if is_covered else None
+
+
+def _differs(access: SourceAccess, place: _Place) -> bool:
+    edit = access.plan(place.policy, place.repository)
+    if edit is None or not edit.is_needed:
+        typer.echo(f"{place.repository}: in place")
+        return False
+    before, after = (_pretty(each).splitlines() for each in (edit.before, edit.after))
+    lines = difflib.unified_diff(before, after, f"{place.repository} (is)", f"{place.repository} (wanted)", lineterm="")
+    for line in lines:
+        typer.secho(line, fg=_COLOURS.get(line[:1]))
+    return True
+
+
+def _pretty(document: PolicyDocument) -> str:
+    return json.dumps(dict(document.other) | {"Statement": list(document.statements)}, indent=2)
+
+
+def _example(policy: PromotionPolicy) -> list[str]:
+    """The repositories of a policy's patterns that are names; a pattern that is not stands as it is."""
+    return [f"{policy.source.repository_prefix}{glob.pattern}" for glob in policy.repositories]
+
+
+def _terraform(grant: Grant, paths: Iterable[str]) -> str:
+    content = _pretty(PolicyDocument((grant.statement(),))).replace("\n", "\n  ")
+    return "\n\n".join(
+        f'resource "aws_ecr_repository_policy" "{re.sub("[^a-z0-9_]", "_", path)}" {{\n'
+        f'  repository = "{path}"\n'
+        f"  # This resource owns the whole document: add the statements of others here.\n"
+        f"  policy = jsonencode({content})\n"
+        "}"
+        for path in paths
+    )
