@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from transship import errors
 from transship.promotion.request import RequestKey
 from transship.promotion.workload import WorkloadKey
 
@@ -25,7 +24,7 @@ class MemoryCluster:
         self.job_statuses: list[Mapping[str, Any]] = []
         self.policy_statuses: list[Mapping[str, Any]] = []
         self.events: list[str] = []
-        self.failure: errors.TransshipError | None = None
+        self.failure: Exception | None = None
         self._versions = itertools.count(1)
 
     def put(self, kind: str, resource: Mapping[str, Any]) -> Resource:
