@@ -81,6 +81,7 @@ def _show_before(registries: Registries) -> dict[str, str]:
     for tag, digest in digests.items():
         _say(f"development  {SOURCE_IMAGE}:{tag}  {digest}")
     _say(f"production   repositories: {registries.crane(auditor, 'catalog', auditor.registry) or 'none'}")
+    _show_source_policy(registries, statements=0)
     _command(f"crane ls {ci.registry}/{SAMPLE_REPOSITORY}", registries.crane(ci, "ls", SOURCE_IMAGE))
     _chapter("overlays/production names v1.4.2 of the production registry")
     _command("kustomize build overlays/production | grep image:", _images(paths.REPOSITORY / "overlays" / "production"))
@@ -116,6 +117,10 @@ def _tell(world: World, overlay: Path, digests: dict[str, str]) -> None:
         name = _wait_for_request(world, "v1.4.2")
         run("wait", "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s", f"{REQUESTS}/{name}", _in_shop())
     _show_requests(world, "-o", "wide")
+    _say(
+        "production may read the repository now: the controller has put its own statement into its policy, and no other"
+    )
+    _show_source_policy(world.registries, statements=1)
     _command(f"kubectl describe {REQUESTS}/{name} | tail", _events_of(world, name))
     _verify(world, "v1.4.2", digests)
     _verify_absent(world, ("v1.4.1", "v1.5.0"))
@@ -127,6 +132,7 @@ def _tell(world: World, overlay: Path, digests: dict[str, str]) -> None:
     run("wait", "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s", f"{REQUESTS}/{name}", _in_shop())
     _show_requests(world)
     _verify(world, "v1.5.0", digests)
+    _command("kubectl get promotionpolicy shop-to-production -o jsonpath=…", _policy_conditions(world))
 
     _chapter("The PreSync hook of the overlay: a Job that never runs, from waiting to Complete")
     _set_tag(overlay, "v1.4.1")
@@ -148,6 +154,19 @@ def _tell(world: World, overlay: Path, digests: dict[str, str]) -> None:
     _command("kubectl get job promote-images -o jsonpath=…", _job_conditions(world))
     _show_requests(world)
     _verify_absent(world, ("v9.9.9",))
+
+
+def _show_source_policy(registries: Registries, *, statements: int) -> None:
+    """What development says about who may read, as development's own pipeline sees it."""
+    with registries.ecr(identities()["ci"]) as ecr:
+        try:
+            policy = json.loads(ecr.get_repository_policy(repositoryName=SAMPLE_REPOSITORY)["policyText"])
+        except ecr.exceptions.RepositoryPolicyNotFoundException:
+            policy = {}
+    said = "\n".join(json.dumps(each) for each in policy.get("Statement", [])) or "(no policy: nobody else may read it)"
+    _command(f"aws ecr get-repository-policy --repository-name {SAMPLE_REPOSITORY}   # in development", said)
+    if len(policy.get("Statement", [])) != statements:
+        raise WorldError(f"The policy of {SAMPLE_REPOSITORY} was to have {statements} statements.")
 
 
 def _apply(world: World, overlay: Path, kinds: tuple[str, ...]) -> None:
@@ -223,6 +242,11 @@ def _show_requests(world: World, *options: str) -> None:
 
 def _events_of(world: World, name: str) -> str:
     return world.cluster.kubectl("events", f"--for={REQUESTS}/{name}", _in_shop())
+
+
+def _policy_conditions(world: World) -> str:
+    path = "jsonpath={range .status.conditions[*]}{.type} {.status}: {.message}{'\\n'}{end}"
+    return world.cluster.kubectl("get", "promotionpolicies.transship.dev/shop-to-production", f"--output={path}")
 
 
 def _job_conditions(world: World) -> str:
