@@ -25,10 +25,11 @@ _POOL_SIZE = 32
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _FIRST_FAILURE = 300
+_GOING = "NamespaceTerminating"
 
 
 class NotFound(Exception):  # noqa: N818 - an answer, not a fault
-    """The object does not exist."""
+    """The object does not exist, or cannot any more because its namespace is being deleted."""
 
 
 class Conflict(Exception):  # noqa: N818 - an answer, not a fault
@@ -138,16 +139,17 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a Status object says: its message, and whether it names fields that are wrong."""
+    """What a Status object says: its message, and the reasons of its causes (mostly of fields that are wrong)."""
 
     message: str = "without a reason"
-    names_fields: bool = False
+    causes: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, content: bytes) -> "_Said":
         try:
             status = json.loads(content)
-            return cls(str(status["message"])[:500], bool((status.get("details") or {}).get("causes")))
+            causes = (status.get("details") or {}).get("causes") or []
+            return cls(str(status["message"])[:500], frozenset(str(each.get("reason")) for each in causes))
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
@@ -156,7 +158,7 @@ def _failure(status: int, said: _Said, method: str, path: str) -> Exception:
     step, message = f"{method} {path}", said.message
     # A JSON patch whose test fails is refused like an invalid object, but no field is named: this is not the object
     # the writer thought it was.
-    is_failed_test = method == "PATCH" and not said.names_fields
+    is_failed_test = method == "PATCH" and not said.causes
     answers: dict[int, Exception] = {
         404: NotFound(step),
         409: Conflict(message),
@@ -165,6 +167,8 @@ def _failure(status: int, said: _Said, method: str, path: str) -> Exception:
     }
     if status in answers:
         return answers[status]
+    if _GOING in said.causes:
+        return NotFound(step)  # as good as gone: nothing is a matter of rights here
     if status in _TRANSIENT:
         return RetryLater(Reason.UNREACHABLE, f"the API server answered {status}", step=step)
     if status in _REFUSED:

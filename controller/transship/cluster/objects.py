@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from transship.cluster.api import Api, Conflict, Invalid, NotFound
+from transship.cluster.api import Api, Conflict, NotFound
+from transship.errors import TransshipError
 from transship.promotion.request import API_VERSION, RequestKey
 from transship.promotion.status import format_time
 from transship.promotion.workload import WorkloadKey
@@ -123,7 +124,7 @@ class Cluster:
         }
         try:
             self._api.create(f"/apis/events.k8s.io/v1/namespaces/{regarding['namespace']}/events", event)
-        except (NotFound, Conflict, Invalid):
+        except (NotFound, Conflict, TransshipError):
             return
 
     def serves_our_kinds(self) -> bool:
