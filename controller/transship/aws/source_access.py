@@ -21,7 +21,7 @@ from transship.aws.identity import Clients, Identity
 from transship.aws.locks import RepositoryLocks
 from transship.aws.policy_document import Grant, Meaning, PolicyDocument, meaning
 from transship.errors import NeedsHuman, Reason, RetryLater
-from transship.oci.reference import Repository
+from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
 
 if TYPE_CHECKING:
@@ -173,13 +173,21 @@ class SourceAccess:
             return None
         return Grant(account, host.partition, access.principal_arns, access.organization, access.describe)
 
+    def editor(self, policy: PromotionPolicy) -> str:
+        """ARN of whoever edits repository policies for the policy.
+
+        Raises:
+            NeedsHuman, RetryLater: as `Clients.caller`.
+        """
+        return self._clients.caller(self._editor(policy), self._host_of(policy.source.registry)).arn
+
     def open(self, policy: PromotionPolicy, repository: Repository) -> Opened:
         """A source repository's document, as whoever the policy lets edit it.
 
         Raises:
             NeedsHuman, RetryLater: there are no credentials.
         """
-        host = self._host(repository)
+        host = self._host_of(repository.registry)
         with aws_errors(f"open the repository {repository}"):
             return Opened(self._clients.ecr(self._editor(policy), host), host, repository)
 
@@ -310,7 +318,7 @@ class SourceAccess:
             written = self._written.get(repository)
         if written is None or self._now() - written > _SPREADING_SECONDS:
             return
-        host, reader = self._host(repository), Identity.of(policy.name, policy.source)
+        host, reader = self._host_of(repository.registry), Identity.of(policy.name, policy.source)
         try:
             with aws_errors(f"read {repository}"):
                 self._clients.ecr(reader, host).batch_get_image(
@@ -335,8 +343,8 @@ class SourceAccess:
         return Identity.of(policy.name, editor)
 
     @staticmethod
-    def _host(repository: Repository) -> EcrHost:
-        host = EcrHost.of(repository.registry)
+    def _host_of(registry: Registry) -> EcrHost:
+        host = EcrHost.of(registry)
         if host is None:
-            raise NeedsHuman(Reason.POLICY_INVALID, f"{repository.registry} is not ECR, and has no repository policies")
+            raise NeedsHuman(Reason.POLICY_INVALID, f"{registry} is not ECR, and has no repository policies")
         return host

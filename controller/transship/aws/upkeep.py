@@ -116,6 +116,7 @@ class AwsUpkeep:
             if grant is None:
                 return Standing("SourceAccess", "True", "NotNeeded", "source and destination are in one account")
             sid = grant.sid
+            self._source_access.editor(policy)  # a role that is refused is told before anything has to be promoted
             for repository in self._sources(policy, names):
                 self._keep(policy, repository, findings)
         except TransshipError as error:
