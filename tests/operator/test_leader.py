@@ -233,6 +233,33 @@ def test_failures_of_the_api_server_for_longer_than_the_lease_mean_it_is_lost(le
     assert not first.is_leading
 
 
+def test_a_lease_runs_out_in_time_even_while_a_renewal_hangs(leases: Leases, clock: Clock) -> None:
+    first = _leader(leases, "first")
+    assert _acquires(first, clock)
+    lost: list[float] = []
+    started = clock.now
+
+    # Nobody renews: the thread that should is in a call that does not come back.
+    first.guard(Impatient(clock, 1000), lambda: lost.append(clock.now))
+
+    assert len(lost) == 1
+    assert SECONDS <= lost[0] - started < SECONDS * 1.1
+
+
+def test_a_guard_says_nothing_while_the_lease_is_renewed_or_the_replica_is_told_to_stop(
+    leases: Leases, clock: Clock
+) -> None:
+    first = _leader(leases, "first")
+    assert _acquires(first, clock)
+    lost: list[str] = []
+
+    for _ in range(5):
+        first.guard(Impatient(clock, 10), lambda: lost.append("lost"))
+        assert first._try()
+
+    assert lost == []
+
+
 def test_a_lease_that_somebody_else_holds_now_is_lost(leases: Leases, clock: Clock) -> None:
     first, second = _leader(leases, "first"), _leader(leases, "second")
     assert _acquires(first, clock)

@@ -67,6 +67,17 @@ class Leader:
                 on_lost()
                 return
 
+    def guard(self, stopping: threading.Event, on_lost: Callable[[], None]) -> None:
+        """Watch the clock until told to stop; when the Lease has run out, say so and return.
+
+        A renewal may hang in a call for longer than the Lease is good for, and another replica does not wait for that.
+        """
+        while not stopping.wait(self._seconds / 20):
+            if not self.is_leading:
+                _log.error("lease ran out", lease=f"{self._namespace}/{self._name}", identity=self._identity)
+                on_lost()
+                return
+
     def release(self) -> None:
         """Let go of the Lease, so that another replica need not wait for it to run out."""
         if not self.is_leading:

@@ -120,7 +120,7 @@ class Operator:
             for queue in self._all_queues():
                 queue.start()
             self._watching.start()
-            self._stopping.wait()
+            self._leader.guard(self._stopping, self._fail)
         finally:
             self._stopping.set()
             self._shut_down(keeper)
