@@ -163,6 +163,14 @@ def parse_for(asked: PromotionPolicy, *paths: str) -> PromotionPolicy:
 
 
 @pytest.mark.twin
+def test_a_policy_that_names_no_setting_has_nothing_to_compare(aws: Aws, controller: AwsRegistries) -> None:
+    before = aws.twin.ledger.total(action="ecr:DescribeRepositories").requests
+    found = controller.upkeep.look(wanted(), ["shop/checkout"])
+    assert [each.condition for each in found.standings] == ["Identities"]
+    assert aws.twin.ledger.total(action="ecr:DescribeRepositories").requests == before
+
+
+@pytest.mark.twin
 def test_many_who_make_it_at_once_all_find_it_made(aws: Aws, path: str) -> None:
     several = [aws.act_as("transship-controller") for _ in range(4)]
     start, failures = threading.Barrier(len(several)), []

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from endtoend.reading import metric
-from endtoend.scene import OURS, Resource, Scene, hook_resource, template
+from endtoend.scene import OURS, POLICIES, Resource, Scene, condition, hook_resource, template
 from endtoend.waiting import eventually
 from localworld.controller import Controller
 
@@ -117,6 +117,8 @@ def test_deployments_outside_of_every_policy_cost_no_call(scene: Scene, operator
     eventually(lambda: scene.admin.get(f"{OURS}/promotionrequests")["items"] == [], "no request is left")
     scene.policy(repositories=["warehouse/*"])
     scene.until_policy(scene.namespace, "True", "Valid")
+    # As whom it is at AWS is asked once for a policy, not for what it covers.
+    eventually(lambda: condition(scene.admin.get(f"{POLICIES}/{scene.namespace}"), "Identities") or None, "AWS asked")
     judged = metric(operator, "transship_reconciles_total", kind="Deployment", result="not covered")
     before = scene.ledger.rows()
     images = [scene.image(), "quay.example/somebody/else:v1", "nginx", f"{scene.image()}@sha256:{'0' * 64}"]

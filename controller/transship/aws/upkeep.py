@@ -94,7 +94,7 @@ class AwsUpkeep:
         access, repositories = _Findings(), _Findings()
         if policy.source_access.manage_policy and Side.SOURCE in identities:
             standings.append(self._look_at_source(policy, names, access))
-        if EcrHost.of(policy.destination.registry) is not None and Side.DESTINATION in identities:
+        if policy.destination_repository.names_anything and Side.DESTINATION in identities:
             standings.append(self._look_at_destination(policy, names, repositories))
         return Inspection(tuple(standings), identities, who.retry or access.retry or repositories.retry)
 

@@ -73,6 +73,12 @@ class RepositorySettings:
     policy: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def names_anything(self) -> bool:
+        """Whether there is a setting to compare a repository with."""
+        scalars = (self.image_tag_mutability, self.scan_on_push, self.encryption, self.lifecycle_policy, self.policy)
+        return bool(self.tags) or any(each is not None for each in scalars)
+
 
 def parse_source_access(spec: Mapping[str, Any]) -> SourceAccess:
     """Read `spec.sourceAccess`.
