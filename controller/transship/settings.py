@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     ca_bundle: Path | None = Field(None, description="PEM file of CAs for registries and AWS; the system's by default")
     quotas: str = Field(
-        "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.95 of the published ones by default"
+        "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.97 of the published ones by default"
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -29,7 +29,7 @@ PUBLISHED: Mapping[str, float] = {
 """Calls a second for an account in a Region (ecr.md §3); all of them can be raised by AWS."""
 UNPUBLISHED = 10.0
 """For actions whose rate AWS does not publish."""
-SHARE = 0.95
+SHARE = 0.97
 """The part of a rate that is used by default, because clocks and networks are not exact."""
 
 _BURST_SECONDS = 0.1
