@@ -10,8 +10,8 @@ from twin.clients import DESTINATION, Launch, World, configuration
 pytestmark = pytest.mark.twin
 
 
-def limited(**limits: Any) -> dict[str, Any]:
-    return configuration() | {"limits": limits}
+def limited(profile: dict[str, Any] | None = None, **limits: Any) -> dict[str, Any]:
+    return configuration(**(profile or {})) | {"limits": limits}
 
 
 def throttled(world: World, name: str, calls: int, **where: Any) -> int:
@@ -20,7 +20,7 @@ def throttled(world: World, name: str, calls: int, **where: Any) -> int:
 
 
 def test_both_faces_draw_from_one_bucket(launch: Launch) -> None:
-    with launch(limited(rates={"ListImages": 2}, retryAfterSeconds=3)) as own:
+    with launch(limited({"retryAfterSeconds": 3}, rates={"ListImages": 2})) as own:
         own.clock.ahead = 1000
         own.clock.stopped = True
         name, ecr = own.repository(), own.client("ecr")
@@ -49,7 +49,7 @@ def test_images_are_put_at_the_published_rate(launch: Launch) -> None:
 
 @pytest.mark.parametrize("against", ["registry", "caller"])
 def test_whose_bucket_pays_is_a_switch(launch: Launch, against: str) -> None:
-    with launch(limited(rates={"ListImages": 1}, against=against)) as own:
+    with launch(limited({"throttleAgainst": against}, rates={"ListImages": 1})) as own:
         own.clock.stopped = True
         mine, theirs = own.repository(), own.repository(who="promoter")
         assert throttled(own, mine, 1) == 0
@@ -68,3 +68,18 @@ def test_the_blob_host_can_be_told_to_slow_down(launch: Launch) -> None:
         slow = own.http("GET", url)
         assert slow.status == 503
         assert b"SlowDown" in slow.body
+
+
+def test_how_many_tokens_at_once_is_a_switch(launch: Launch) -> None:
+    with launch(limited({"tokenBucket": "small"}, scale=0.05)) as own:
+        own.clock.ahead = 1000
+        own.clock.stopped = True
+        ecr = own.client("ecr")
+        for _ in range(200):
+            ecr.get_authorization_token()
+        with pytest.raises(ClientError, match="ThrottlingException"):
+            ecr.get_authorization_token()
+        own.clock.ahead += 1  # refilled at 20/s, of which this test lets through a twentieth
+        ecr.get_authorization_token()
+        with pytest.raises(ClientError, match="ThrottlingException"):
+            ecr.get_authorization_token()

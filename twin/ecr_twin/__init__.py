@@ -6,9 +6,11 @@ The behaviours carry the ids of the table in the package's README (A1, M2 ...) a
 What belongs here: the behaviour of ECR and STS as clients see it. What does not: anything a particular client wants.
 """
 
-from ecr_twin.config import Config, Profile, load
+from ecr_twin.config import Config, load
 from ecr_twin.errors import ConfigError
+from ecr_twin.faults import Fault, Faults
 from ecr_twin.ledger import Ledger
+from ecr_twin.profile import PROFILES, Profile
 from ecr_twin.twin import Twin
 
-__all__ = ["Config", "ConfigError", "Ledger", "Profile", "Twin", "load"]
+__all__ = ["PROFILES", "Config", "ConfigError", "Fault", "Faults", "Ledger", "Profile", "Twin", "load"]

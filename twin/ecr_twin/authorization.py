@@ -18,6 +18,10 @@ class Caller:
     principal: Principal
     policies: tuple[Document, ...]
     access_key_id: str
+    #: A session policy: nothing is allowed that it does not allow too [D: STS AssumeRole].
+    session_policy: Document | None = None
+    #: Condition keys that come with the caller and its connection, lower case.
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Question:
         resource: ARN, or ``*`` for actions without a resource (A9: ecr:GetAuthorizationToken).
         owner: the account that owns the resource.
         policy: the policy on the resource, None when there is none.
+        registry_policy: the registry's policy, when it decides this call (A5: REGISTRY_POLICY_SCOPE is V2).
+        registry_policy_grants: whether its Allow counts like the resource policy's ([?]); its Deny always counts.
         context: further condition keys of the request, lower case.
     """
 
@@ -38,16 +44,30 @@ class Question:
     resource: str
     owner: str
     policy: Document | None = None
+    registry_policy: Document | None = None
+    registry_policy_grants: bool = True
     context: Mapping[str, str] = field(default_factory=dict)
 
 
 def denial(question: Question) -> str | None:
     """Give the reason why the answer is no, as AWS words it; None when it is yes."""
     principal = question.caller.principal
-    request = Request(principal, question.action, question.resource, question.context)
+    context = {**question.caller.context, **question.context}
+    request = Request(principal, question.action, question.resource, context)
     identity = _strongest(document.verdict(request) for document in question.caller.policies)
     resource = question.policy.verdict(request) if question.policy else Verdict.SILENT
+    registry = question.registry_policy.verdict(request) if question.registry_policy else Verdict.SILENT
+    if registry is Verdict.DENY or question.registry_policy_grants:
+        resource = _strongest((resource, registry))
     reason = _reason(identity, resource, same_account=principal.account == question.owner)
+    session = question.caller.session_policy
+    if reason is None and session is not None and session.verdict(request) is not Verdict.ALLOW:
+        explicit = session.verdict(request) is Verdict.DENY
+        reason = (
+            "with an explicit deny in a session policy"
+            if explicit
+            else "because no session policy allows the {action} action"
+        )
     if reason is None:
         return None
     return (
@@ -58,7 +78,8 @@ def denial(question: Question) -> str | None:
 
 def _strongest(verdicts: Iterable[Verdict]) -> Verdict:
     said = set(verdicts)
-    return next((verdict for verdict in (Verdict.DENY, Verdict.ALLOW) if verdict in said), Verdict.SILENT)
+    order = (Verdict.DENY, Verdict.ALLOW, Verdict.DELEGATE)
+    return next((verdict for verdict in order if verdict in said), Verdict.SILENT)
 
 
 def _reason(identity: Verdict, resource: Verdict, *, same_account: bool) -> str | None:

@@ -1,5 +1,6 @@
 """The blob host: the S3 bucket behind ECR's downloads (B1, B2)."""
 
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from xml.sax.saxutils import escape
 
@@ -12,6 +13,7 @@ from ecr_twin.limits import BLOB_HOST
 from ecr_twin.repositories import Repository
 from ecr_twin.requests import host_of, request_id
 from ecr_twin.services import Call, Services
+from ecr_twin.streams import deliver
 
 _PASSED_ON = ("Content-Length", "Content-Range", "ETag")
 
@@ -53,19 +55,18 @@ class BlobHost:
         sent = 0
         async with self._services.backing.blob(repository.namespace, download.digest, byte_range) as blob:
             headers = {name: blob.headers[name] for name in _PASSED_ON if name in blob.headers}
-            response = web.StreamResponse(
-                status=blob.status,
-                headers={"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **headers},
-            )
-            await response.prepare(request)
-            try:
+            head = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **headers}
+
+            async def counted() -> AsyncIterator[bytes]:
+                nonlocal sent
                 async for chunk in blob.content.iter_chunked(CHUNK):
-                    await response.write(chunk)
+                    yield chunk
                     sent += len(chunk)
-                await response.write_eof()
+
+            try:
+                return await deliver(request, web.StreamResponse(status=blob.status, headers=head), counted())
             finally:
                 self._count(repository, download, sent)
-        return response
 
     def _count(self, repository: Repository, download: Download, sent: int) -> None:
         credential = self._services.directory.credential(download.access_key_id)

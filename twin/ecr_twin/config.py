@@ -1,46 +1,23 @@
 """The configuration: Regions, accounts, their users, roles and repositories, and the answers to open questions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ecr_twin import policy
+from ecr_twin import policy, profile
 from ecr_twin.errors import ConfigError
-from ecr_twin.limits import OFF, PUBLISHED, Limits
-from ecr_twin.names import Registry
+from ecr_twin.events import PERFECT, Delivery
+from ecr_twin.faults import Fault
+from ecr_twin.faults import read as read_fault
+from ecr_twin.limits import OFF, PUBLISHED, SMALL_TOKEN_BUCKET, Limits
+from ecr_twin.names import Registry, partition
+from ecr_twin.profile import DEFAULT, Profile
+from ecr_twin.web_identity import Provider
 
 _ACCOUNT_DIGITS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Answers to questions that only a real account settles ([?] in the facts); both answers are plausible.
-
-    Attributes:
-        expired_body: A3; ``json`` or ``text`` body of the 403.
-        tag_invalid_status: M4; HTTP status of TAG_INVALID.
-        same_digest_on_immutable_tag: M4; ``refuse`` or ``accept`` a v2 re-push of the very same manifest.
-        missing_repository_across_accounts: ``denied`` (403, nothing can allow it) or ``not-found`` (404) when the
-            caller's identity policy allows the action.
-        token_outlives_session: A8; whether a token stays good after the STS session that minted it has ended.
-        referrers_over_http: F2; ``whole`` list at once, or ``pages`` of 50 with a Link.
-        policy_lag_seconds: R5; how long calls are still decided by the policy before the newest one.
-        subject_must_exist: F1; whether a manifest whose subject is absent is refused.
-        blob_url_seconds: B1; life of a download URL.
-    """
-
-    expired_body: str = "json"
-    tag_invalid_status: int = 400
-    same_digest_on_immutable_tag: str = "refuse"
-    missing_repository_across_accounts: str = "denied"
-    token_outlives_session: bool = True
-    referrers_over_http: str = "whole"
-    policy_lag_seconds: int = 0
-    subject_must_exist: bool = False
-    blob_url_seconds: int = 3599
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +29,29 @@ class User:
     access_key_id: str
     secret_access_key: str = field(repr=False)
     policies: tuple[policy.Document, ...]
+    partition: str = "aws"
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """An IAM role."""
+    """An IAM role.
+
+    Attributes:
+        known_after_seconds: R4; for so long after the twin's start, policies cannot name it ("Principal not found").
+    """
 
     account: str
     name: str
     trust: policy.Document
     policies: tuple[policy.Document, ...]
     max_session_seconds: int
+    known_after_seconds: float = 0.0
+    partition: str = "aws"
 
     @property
     def arn(self) -> str:
-        """The role's ARN, in the aws partition."""
-        return f"arn:aws:iam::{self.account}:role/{self.name}"
+        """The role's ARN."""
+        return f"arn:{self.partition}:iam::{self.account}:role/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +67,13 @@ class RepositorySpec:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An AWS account."""
+    """An AWS account.
+
+    Attributes:
+        partition: of its users' and roles' ARNs.
+        confined: whether its credentials are known in that partition only, as AWS has it (facts §6). So it is when the
+            configuration names the partition; an account that does not is one id for all configured Regions.
+    """
 
     id: str
     organization: str | None
@@ -91,17 +81,29 @@ class Account:
     roles: tuple[Role, ...]
     repositories: tuple[RepositorySpec, ...]
     settings: Mapping[str, str]
+    partition: str = "aws"
+    confined: bool = False
+    providers: tuple[Provider, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the twin is told at the start."""
+    """Everything the twin is told at the start.
+
+    Attributes:
+        signing_seconds: F4; how long after a push a managed signature appears.
+        cleanup_seconds: F5; how long after its subject a referrer is removed.
+    """
 
     regions: tuple[str, ...]
     accounts: Mapping[str, Account]
     token_lifetime_seconds: int = 43200
-    profile: Profile = Profile()
+    profile: Profile = DEFAULT
     limits: Limits = OFF
+    faults: tuple[Fault, ...] = ()
+    events: Delivery = PERFECT
+    signing_seconds: float = 5.0
+    cleanup_seconds: float = 86400.0
 
 
 def load(source: Config | Mapping[str, Any] | Path) -> Config:
@@ -122,11 +124,21 @@ def load(source: Config | Mapping[str, Any] | Path) -> Config:
         account_id: _account(account_id, value, regions) for account_id, value in top.take("accounts", dict).items()
     }
     lifetime = top.take("tokenLifetimeSeconds", int, 43200)
-    profile = _profile(top.node("profile"))
-    rates = _limits(top)
+    answers = profile.read(top.take("profile", (dict, str), {}))
+    config = Config(
+        regions=regions,
+        accounts=accounts,
+        token_lifetime_seconds=lifetime,
+        profile=answers,
+        limits=_limits(top, answers),
+        faults=tuple(read_fault(item) for item in top.take("faults", list, [])),
+        events=_events(top.node("events"), answers),
+        signing_seconds=top.take("signingSeconds", (int, float), 5.0),
+        cleanup_seconds=top.take("cleanupSeconds", (int, float), 86400.0),
+    )
     top.done()
     _unique_keys(accounts)
-    return Config(regions, accounts, lifetime, profile, rates)
+    return config
 
 
 class _Node:
@@ -180,11 +192,16 @@ def _account(account_id: str, value: Any, regions: tuple[str, ...]) -> Account:
     if not (isinstance(account_id, str) and account_id.isdigit() and len(account_id) == _ACCOUNT_DIGITS):
         raise ConfigError(f"{account_id!r} is not an account id: quote its twelve digits.")
     node = _Node(value, f"account {account_id}")
+    confined = node.has("partition")
+    where = node.take("partition", str, partition(regions[0]))
     account = Account(
         id=account_id,
         organization=node.take("organization", str, None),
-        users=tuple(_user(account_id, item) for item in node.nodes("users")),
-        roles=tuple(_role(account_id, item) for item in node.nodes("roles")),
+        partition=where,
+        confined=confined,
+        providers=tuple(_provider(account_id, where, item) for item in node.nodes("identityProviders")),
+        users=tuple(_user(account_id, where, item) for item in node.nodes("users")),
+        roles=tuple(_role(account_id, where, item) for item in node.nodes("roles")),
         repositories=tuple(_repository(account_id, item, regions) for item in node.nodes("repositories")),
         settings=node.take("settings", dict, {}),
     )
@@ -192,9 +209,22 @@ def _account(account_id: str, value: Any, regions: tuple[str, ...]) -> Account:
     return account
 
 
-def _user(account: str, node: _Node) -> User:
+def _provider(account: str, where: str, node: _Node) -> Provider:
+    url = node.take("url", str)
+    provider = Provider(
+        arn=f"arn:{where}:iam::{account}:oidc-provider/{url.removeprefix('https://')}",
+        url=url,
+        audiences=frozenset(node.take("audiences", list, ["sts.amazonaws.com"])),
+        public_key=node.take("publicKey", str),
+    )
+    node.done()
+    return provider
+
+
+def _user(account: str, where: str, node: _Node) -> User:
     user = User(
         account=account,
+        partition=where,
         name=node.take("name", str),
         access_key_id=node.take("accessKeyId", str),
         secret_access_key=node.take("secretAccessKey", str),
@@ -204,9 +234,11 @@ def _user(account: str, node: _Node) -> User:
     return user
 
 
-def _role(account: str, node: _Node) -> Role:
+def _role(account: str, where: str, node: _Node) -> Role:
     role = Role(
         account=account,
+        partition=where,
+        known_after_seconds=node.take("knownAfterSeconds", (int, float), 0.0),
         name=node.take("name", str),
         trust=node.document("trust", "trust"),
         policies=node.documents("policies"),
@@ -231,36 +263,33 @@ def _repository(account: str, node: _Node, regions: tuple[str, ...]) -> Reposito
     return spec
 
 
-def _profile(node: _Node) -> Profile:
-    given = {}
-    for item in fields(Profile):
-        head, *tail = item.name.split("_")
-        key = head + "".join(part.capitalize() for part in tail)
-        given[item.name] = node.take(key, type(item.default), item.default)
-    node.done()
-    _one_of(given, "expired_body", "json", "text")
-    _one_of(given, "same_digest_on_immutable_tag", "refuse", "accept")
-    _one_of(given, "referrers_over_http", "whole", "pages")
-    _one_of(given, "missing_repository_across_accounts", "denied", "not-found")
-    return Profile(**given)
-
-
-def _limits(top: _Node) -> Limits:
+def _limits(top: _Node, answers: Profile) -> Limits:
     if not top.has("limits"):
         return OFF
     node = top.node("limits")
     scale = node.take("scale", (int, float), 1)
-    rates = {action: rate * scale for action, rate in PUBLISHED.items()} | node.take("rates", dict, {})
-    given = {"against": node.take("against", str, "registry")}
-    _one_of(given, "against", "registry", "caller")
-    retry_after = node.take("retryAfterSeconds", int, 0)
+    given = node.take("rates", dict, {})
+    rates = {action: rate * scale for action, rate in PUBLISHED.items()} | given
+    bursts = {}
+    small = answers.token_bucket == "small"  # noqa: S105 - the name of a rate
+    if small and "GetAuthorizationToken" not in given:
+        bursts["GetAuthorizationToken"], rate = SMALL_TOKEN_BUCKET
+        rates["GetAuthorizationToken"] = rate * scale
     node.done()
-    return Limits(rates, given["against"], retry_after)
+    return Limits(rates, bursts)
 
 
-def _one_of(given: Mapping[str, Any], name: str, *values: str) -> None:
-    if given[name] not in values:
-        raise ConfigError(f"{name} of the profile must be one of {', '.join(values)}, not {given[name]!r}.")
+def _events(node: _Node, answers: Profile) -> Delivery:
+    file = node.take("file", str, None)
+    shares = {name: node.take(name, (int, float), 0.0) for name in ("drop", "duplicate", "reorder")}
+    delivery = Delivery(
+        file=Path(file) if file else None,
+        seed=node.take("seed", int, 0),
+        referrer_events=answers.referrer_events,
+        **shares,
+    )
+    node.done()
+    return delivery
 
 
 def _unique_keys(accounts: Mapping[str, Account]) -> None:

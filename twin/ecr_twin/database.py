@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS images (
   media_type TEXT NOT NULL, artifact_type TEXT, annotations TEXT NOT NULL,
   manifest_size INTEGER NOT NULL, image_size INTEGER NOT NULL,
   subject TEXT, pushed_at REAL NOT NULL, pulled_at REAL,
+  archived_at REAL, activated_at REAL, active_at REAL,
   PRIMARY KEY (repository, digest)
 );
 CREATE TABLE IF NOT EXISTS tags (
@@ -48,14 +49,31 @@ CREATE TABLE IF NOT EXISTS uploads (
   repository INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
   location TEXT NOT NULL,
   received INTEGER NOT NULL DEFAULT 0, first_part INTEGER,
-  small_part INTEGER NOT NULL DEFAULT 0, small_middle INTEGER NOT NULL DEFAULT 0
+  small_part INTEGER NOT NULL DEFAULT 0, small_middle INTEGER NOT NULL DEFAULT 0,
+  started_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS tokens (
   password_hash TEXT PRIMARY KEY, access_key_id TEXT NOT NULL, region TEXT NOT NULL, expires_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS sessions (
   access_key_id TEXT PRIMARY KEY, secret TEXT NOT NULL, session_token TEXT NOT NULL,
-  role_arn TEXT NOT NULL, session_name TEXT NOT NULL, expires_at REAL NOT NULL
+  role_arn TEXT NOT NULL, session_name TEXT NOT NULL, expires_at REAL NOT NULL,
+  policy TEXT, tags TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS templates (
+  account TEXT NOT NULL, region TEXT NOT NULL, prefix TEXT NOT NULL,
+  settings TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
+  PRIMARY KEY (account, region, prefix)
+);
+CREATE TABLE IF NOT EXISTS signings (
+  repository INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
+  digest TEXT NOT NULL, profile_arn TEXT NOT NULL,
+  due_at REAL NOT NULL, failure TEXT, done INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest, profile_arn)
+);
+CREATE TABLE IF NOT EXISTS cleanings (
+  repository INTEGER NOT NULL REFERENCES repositories ON DELETE CASCADE,
+  subject TEXT NOT NULL, due_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS settings (
   account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,

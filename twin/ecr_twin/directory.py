@@ -1,11 +1,12 @@
 """Which access keys exist, and whom they stand for: configured users, and sessions that STS handed out."""
 
+import json
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ecr_twin import principals
+from ecr_twin import policy, principals
 from ecr_twin.authorization import Caller
 from ecr_twin.config import Config, Role
 
@@ -22,18 +23,31 @@ class Credential:
     expires_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session is opened with; ``policy`` is the text of a session policy."""
+
+    name: str
+    seconds: int
+    policy: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Directory:
     """Users, roles and sessions of all accounts."""
 
     def __init__(self, config: Config, connection: sqlite3.Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
+        self._started_at = clock()
+        self.providers = {item.arn: item for account in config.accounts.values() for item in account.providers}
+        self.confined = frozenset(account.id for account in config.accounts.values() if account.confined)
         self._organizations = {account.id: account.organization for account in config.accounts.values()}
         self.roles: dict[str, Role] = {role.arn: role for account in config.accounts.values() for role in account.roles}
         self._users = {
             user.access_key_id: Credential(
                 Caller(
-                    principals.user(user.account, "aws", user.name, self._organizations[user.account]),
+                    principals.user(user.account, user.partition, user.name, self._organizations[user.account]),
                     user.policies,
                     user.access_key_id,
                 ),
@@ -52,18 +66,25 @@ class Directory:
         if role is None:
             return None
         principal = principals.session(role.arn, row["session_name"], self._organizations[role.account])
-        caller = Caller(principal, role.policies, access_key_id)
+        text, tags = row["policy"], json.loads(row["tags"])
+        caller = Caller(
+            principal,
+            role.policies,
+            access_key_id,
+            session_policy=policy.parse(text, "identity") if text else None,
+            context={f"aws:principaltag/{key.lower()}": value for key, value in tags.items()},
+        )
         return Credential(caller, row["secret"], row["session_token"], row["expires_at"])
 
-    def open_session(self, role: Role, session_name: str, seconds: int) -> Credential:
+    def open_session(self, role: Role, session: Session) -> Credential:
         """Hand out temporary credentials for a role."""
         access_key_id = "ASIA" + secrets.token_hex(8).upper()
         self._connection.execute(
-            "INSERT INTO sessions (access_key_id, secret, session_token, role_arn, session_name, expires_at)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sessions (access_key_id, secret, session_token, role_arn, session_name, expires_at, policy,"
+            " tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                access_key_id, secrets.token_urlsafe(30), secrets.token_urlsafe(240), role.arn, session_name,
-                self._clock() + seconds,
+                access_key_id, secrets.token_urlsafe(30), secrets.token_urlsafe(240), role.arn, session.name,
+                self._clock() + session.seconds, session.policy, json.dumps(dict(session.tags)),
             ),
         )  # fmt: skip
         credential = self.credential(access_key_id)
@@ -72,10 +93,21 @@ class Directory:
         return credential
 
     def exists(self, name: str) -> bool:
-        """Tell whether an account id, or the ARN of a user, a role or a role's session, is known (R4)."""
+        """Tell whether an account id, or the ARN of a user, a role or a role's session, is known (R4).
+
+        A role that is young is not known yet: IAM has it, and the services that ask IAM do not (facts §5).
+        """
+        named = self.roles.get(name)
+        if named is not None and self._clock() < self._started_at + named.known_after_seconds:
+            return False
         arns = {credential.caller.principal.arn for credential in self._users.values()}
         if name in self._organizations or name in self.roles or name in arns:
             return True
         _, _, resource = name.partition(":assumed-role/")
         account, role = name.split(":")[4:5], resource.partition("/")[0]
         return bool(role) and any(f":iam::{account[0]}:role/{role}" in arn for arn in self.roles)
+
+    def delete_role(self, arn: str) -> str | None:
+        """Forget a role with its sessions; gives the unique id by which policies go on naming it (R4, facts §5)."""
+        role = self.roles.pop(arn, None)
+        return principals.role_id(role.name) if role else None

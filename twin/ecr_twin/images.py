@@ -25,6 +25,17 @@ class Image:
     pushed_at: float
     pulled_at: float | None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    archived_at: float | None = None
+    activated_at: float | None = None
+    active_at: float | None = None
+
+    def status(self, now: float) -> str:
+        """Give the image's status as the model spells it (M7); ``active_at`` is None while it is archived."""
+        if self.archived_at is None:
+            return "ACTIVE"
+        if self.active_at is None:
+            return "ARCHIVED"
+        return "ACTIVE" if now >= self.active_at else "ACTIVATING"
 
 
 class Images:
@@ -84,6 +95,25 @@ class Images:
             [(repository.id, manifest.digest, child) for child in (*manifest.blobs, *manifest.children)],
         )
 
+    def status(self, repository: Repository, digest: str, now: float) -> str:
+        """Give the status of an image that exists (M7)."""
+        image = self.find(repository, digest)
+        return image.status(now) if image else "ACTIVE"
+
+    def archive(self, repository: Repository, digest: str, now: float) -> None:
+        """Move an image into the archive (M7)."""
+        self._connection.execute(
+            "UPDATE images SET archived_at = ?, active_at = NULL WHERE repository = ? AND digest = ?",
+            (now, repository.id, digest),
+        )
+
+    def activate(self, repository: Repository, digest: str, active_at: float, now: float) -> None:
+        """Bring an image back from the archive; it can be pulled from ``active_at`` on."""
+        self._connection.execute(
+            "UPDATE images SET activated_at = ?, active_at = ? WHERE repository = ? AND digest = ?",
+            (now, active_at, repository.id, digest),
+        )
+
     def tag(self, repository: Repository, tag: str, digest: str) -> None:
         """Point a tag to a digest."""
         self._connection.execute(
@@ -136,4 +166,7 @@ def _image(row: sqlite3.Row) -> Image:
         pushed_at=row["pushed_at"],
         pulled_at=row["pulled_at"],
         annotations=json.loads(row["annotations"]),
+        archived_at=row["archived_at"],
+        activated_at=row["activated_at"],
+        active_at=row["active_at"],
     )

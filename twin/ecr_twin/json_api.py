@@ -14,9 +14,10 @@ from ecr_twin.actions import ACTIONS, perform
 from ecr_twin.authorization import Caller
 from ecr_twin.errors import Refusal
 from ecr_twin.names import Registry
-from ecr_twin.requests import request_id, signed
+from ecr_twin.requests import from_where, request_id, signed
 from ecr_twin.services import Call, Services
 from ecr_twin.signature import JSON_CODES, Verifier
+from ecr_twin.streams import body_of
 
 _LOG = logging.getLogger(__name__)
 _TARGET = "AmazonEC2ContainerRegistry_V20150921."
@@ -47,7 +48,7 @@ class JsonApi:
 
     async def handle(self, request: web.Request, region: str) -> web.Response:
         """Answer one request."""
-        body = await request.read()
+        body = await body_of(request)
         exchange = _Exchange(region)
         try:
             result = await self._answer(request, body, exchange)
@@ -61,6 +62,7 @@ class JsonApi:
 
     async def _answer(self, request: web.Request, body: bytes, exchange: _Exchange) -> dict[str, Any]:
         caller = self._verifier.caller(signed(request, body), "ecr", exchange.region, JSON_CODES)
+        caller = from_where(caller, self._services.endpoints, request)
         operation = exchange.operation = self._operation(request.headers.get("X-Amz-Target", ""))
         if operation.name not in ACTIONS:
             raise shapes.unimplemented(operation)

@@ -39,6 +39,7 @@ class Upload:
     first_part: int | None
     small_part: bool
     small_middle: bool
+    started_at: float = 0.0
 
 
 class Layers:
@@ -72,11 +73,12 @@ class Layers:
             [(media_type, repository.id, digest) for digest, (_, media_type) in blobs.items()],
         )
 
-    def start(self, repository: Repository, location: str) -> Upload:
+    def start(self, repository: Repository, location: str, now: float) -> Upload:
         """Record a new upload."""
         upload_id = str(uuid.uuid4())
         self._connection.execute(
-            "INSERT INTO uploads (id, repository, location) VALUES (?, ?, ?)", (upload_id, repository.id, location)
+            "INSERT INTO uploads (id, repository, location, started_at) VALUES (?, ?, ?, ?)",
+            (upload_id, repository.id, location, now),
         )
         return self.upload(repository, upload_id)
 
@@ -90,11 +92,7 @@ class Layers:
             "SELECT * FROM uploads WHERE repository = ? AND id = ?", (repository.id, upload_id)
         ).fetchone()
         if row is None:
-            raise Refusal(
-                "UploadNotFoundException",
-                f"The upload with ID '{upload_id}' does not exist in the repository with name '{repository.name}' in "
-                f"the registry with id '{repository.registry.account}'",
-            )
+            raise no_upload(repository, upload_id)
         return Upload(
             id=row["id"],
             location=row["location"],
@@ -102,6 +100,7 @@ class Layers:
             first_part=row["first_part"],
             small_part=bool(row["small_part"]),
             small_middle=bool(row["small_middle"]),
+            started_at=row["started_at"],
         )
 
     def grow(self, upload: Upload, location: str, length: int) -> None:
@@ -115,3 +114,24 @@ class Layers:
     def finish(self, upload: Upload) -> None:
         """Forget an upload, whether it succeeded or not."""
         self._connection.execute("DELETE FROM uploads WHERE id = ?", (upload.id,))
+
+    def forget(self, upload_id: str) -> None:
+        """Forget an upload by its id alone (X6, and uploads that are cancelled)."""
+        self._connection.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
+
+    def purge(self, repository: Repository) -> int:
+        """Remove the layers that no image uses (B7, fact 26); gives how many there were."""
+        return self._connection.execute(
+            "DELETE FROM layers WHERE repository = ? AND digest NOT IN"
+            " (SELECT child FROM uses WHERE uses.repository = layers.repository)",
+            (repository.id,),
+        ).rowcount
+
+
+def no_upload(repository: Repository, upload_id: str) -> Refusal:
+    """Build the refusal for an upload that is not, or no longer, there."""
+    return Refusal(
+        "UploadNotFoundException",
+        f"The upload with ID '{upload_id}' does not exist in the repository with name '{repository.name}' in "
+        f"the registry with id '{repository.registry.account}'",
+    )

@@ -5,7 +5,7 @@ own bursts are is not published [I].
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ecr_twin.errors import Refusal
 
@@ -20,6 +20,8 @@ PUBLISHED: Mapping[str, float] = {
     "CompleteLayerUpload": 100,
     "PutImage": 10,
 }
+#: The troubleshooting page's bucket for GetAuthorizationToken: its size and its rate [D:common-errors], facts §3, [?].
+SMALL_TOKEN_BUCKET = (200, 20)
 #: Name under which the blob host's requests are limited (Q3); S3's own rate is far beyond one machine.
 BLOB_HOST = "GetObject"
 
@@ -30,13 +32,11 @@ class Limits:
 
     Attributes:
         rates: requests per second by action; empty when limits are off.
-        against: Q1, [?]; the account whose bucket pays: the ``registry``'s, or the ``caller``'s.
-        retry_after_seconds: Q1, [?]; value of Retry-After on a v2 429, 0 for no such header.
+        bursts: how many requests a full bucket holds, where that is not one second's worth.
     """
 
     rates: Mapping[str, float]
-    against: str = "registry"
-    retry_after_seconds: int = 0
+    bursts: Mapping[str, float] = field(default_factory=dict)
 
 
 OFF = Limits({})
@@ -58,7 +58,7 @@ class Buckets:
         rate = self._limits.rates.get(action)
         if rate is None:
             return
-        size = max(rate, 1.0)
+        size = self._limits.bursts.get(action, max(rate, 1.0))
         level, since = self._levels.get((account, region, action), (size, now))
         level = min(size, level + (now - since) * rate)
         if level < 1:

@@ -4,20 +4,35 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-#: partition -> DNS suffix, chosen by the prefix of the Region (facts §6).
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """A partition: which Regions are in it, and how its host names end (facts §6)."""
+
+    prefix: str
+    name: str
+    suffix: str
+    dual_stack_api: str
+    dual_stack_registry: str
+
+
 _PARTITIONS = (
-    ("cn-", "aws-cn", "amazonaws.com.cn"),
-    ("us-gov-", "aws-us-gov", "amazonaws.com"),
-    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    _Partition("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "on.amazonwebservices.com.cn"),
+    _Partition("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws", "on.aws"),
+    _Partition("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", "on.amazonwebservices.eu"),
+    _Partition("", "aws", "amazonaws.com", "api.aws", "on.aws"),
 )
-_SUFFIX = r"(?P<suffix>amazonaws\.com(?:\.cn)?|amazonaws\.eu)"
 _REGION = r"(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d+)"
-_HOSTS = {
-    "registry": re.compile(rf"(?P<account>\d{{12}})\.dkr\.ecr\.{_REGION}\.{_SUFFIX}"),
-    "api": re.compile(rf"(?:api\.)?ecr\.{_REGION}\.{_SUFFIX}"),
-    "sts": re.compile(rf"sts\.{_REGION}\.{_SUFFIX}"),
-    "blobs": re.compile(rf"prod-{_REGION}-starport-layer-bucket\.s3\.(?P=region)\.{_SUFFIX}"),
-}
+#: What comes before the suffix; the attribute of `_Partition` that the suffix must be.
+_HOSTS = (
+    ("registry", re.compile(rf"(?P<account>\d{{12}})\.dkr\.ecr(?:-fips)?\.{_REGION}"), "suffix"),
+    ("registry", re.compile(rf"(?P<account>\d{{12}})\.dkr-ecr(?:-fips)?\.{_REGION}"), "dual_stack_registry"),
+    ("api", re.compile(rf"(?:api\.)?ecr(?:-fips)?\.{_REGION}"), "suffix"),
+    ("api", re.compile(rf"(?:api\.)?ecr(?:-fips)?\.{_REGION}"), "dual_stack_api"),
+    ("sts", re.compile(rf"sts(?:-fips)?\.{_REGION}"), "suffix"),
+    ("sts", re.compile(rf"sts(?:-fips)?\.{_REGION}"), "dual_stack_api"),
+    ("blobs", re.compile(rf"prod-{_REGION}-starport-layer-bucket\.s3\.(?P=region)"), "suffix"),
+)
 _GLOBAL_STS = "sts.amazonaws.com"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,299}")
@@ -27,12 +42,16 @@ Face = Literal["registry", "api", "sts", "blobs"]
 
 def partition(region: str) -> str:
     """Give the partition of a Region, for example ``aws``."""
-    return next((name for prefix, name, _ in _PARTITIONS if region.startswith(prefix)), "aws")
+    return _of(region).name
 
 
 def dns_suffix(region: str) -> str:
     """Give the DNS suffix of a Region's endpoints, for example ``amazonaws.com``."""
-    return next((suffix for prefix, _, suffix in _PARTITIONS if region.startswith(prefix)), "amazonaws.com")
+    return _of(region).suffix
+
+
+def _of(region: str) -> _Partition:
+    return next(item for item in _PARTITIONS if region.startswith(item.prefix))
 
 
 def is_digest(text: str) -> bool:
@@ -80,22 +99,21 @@ def parse_host(host: str) -> Endpoint | None:
     name = host.partition(":")[0].lower()
     if name == _GLOBAL_STS:
         return Endpoint("sts", "us-east-1")
-    for face, pattern in _HOSTS.items():
-        match = pattern.fullmatch(name)
-        if match and match["suffix"] == dns_suffix(match["region"]):
+    for face, pattern, ending in _HOSTS:
+        match = pattern.match(name)
+        if match and name[match.end() :] == "." + getattr(_of(match["region"]), ending):
             return Endpoint(face, match["region"], match.groupdict().get("account"))  # type: ignore[arg-type]
     return None
 
 
 def certificate_names(region: str) -> tuple[str, ...]:
     """List the names a Region's API and registry certificate carries."""
-    suffix = dns_suffix(region)
-    return (
-        f"*.dkr.ecr.{region}.{suffix}",
-        f"api.ecr.{region}.{suffix}",
-        f"ecr.{region}.{suffix}",
-        f"sts.{region}.{suffix}",
-    )
+    here = _of(region)
+    endpoints = (f"{head}.{region}.{tail}" for tail in (here.suffix, here.dual_stack_api)
+                 for head in ("api.ecr", "ecr", "ecr-fips", "api.ecr-fips", "sts", "sts-fips"))  # fmt: skip
+    registries = ((".ecr", here.suffix), (".ecr-fips", here.suffix), ("-ecr", here.dual_stack_registry),
+                  ("-ecr-fips", here.dual_stack_registry))  # fmt: skip
+    return (*(f"*.dkr{middle}.{region}.{tail}" for middle, tail in registries), *endpoints)
 
 
 def blob_host(region: str) -> str:

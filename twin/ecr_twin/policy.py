@@ -18,14 +18,15 @@ from typing import Any, Literal
 
 from ecr_twin.principals import Principal
 
-Kind = Literal["identity", "repository", "trust"]
+Kind = Literal["identity", "repository", "registry", "trust"]
 
 #: Condition keys with a value in the twin, or known to be always absent in it (a call through the twin never comes
-#: from an AWS service, and only through a VPC endpoint when the profile says so). Lower case: keys ignore case.
+#: from an AWS service, and through a VPC endpoint only when the connection says so). Lower case: keys ignore case.
 KNOWN_KEYS = frozenset((
     "aws:principalarn", "aws:principalorgid", "aws:principalaccount", "aws:sourcearn", "aws:sourceaccount",
     "aws:sourcevpce", "sts:externalid", "sts:rolesessionname",
 ))  # fmt: skip
+_TAG_KEY = "aws:principaltag/"
 _OPERATOR = re.compile(r"(?P<type>String|Arn)(?P<negated>Not)?(?P<match>Equals|Like)(?P<if_exists>IfExists)?")
 _ACCOUNT = re.compile(r"\d{12}")
 _ROOT = re.compile(r"arn:[a-z-]+:iam::(?P<account>\d{12}):root")
@@ -226,15 +227,18 @@ def _only(mapping: Mapping[str, Any], allowed: set[str], where: str) -> None:
 def _statement(item: Mapping[str, Any], kind: Kind) -> Statement:
     allowed = {"Sid", "Effect", "Action", "NotAction", "Condition"}
     # A repository policy speaks about its own repository: ECR takes no Resource in it (facts §7, by contrast).
-    allowed |= {"Resource", "NotResource"} if kind == "identity" else {"Principal"}
+    if kind in {"identity", "registry"}:
+        allowed |= {"Resource", "NotResource"}
+    if kind != "identity":
+        allowed |= {"Principal"}
     _only(item, allowed, f"a statement of a {kind} policy")
     effect = item.get("Effect")
     if effect not in {"Allow", "Deny"}:
         raise PolicyError(f"The Effect of a statement must be Allow or Deny, not {effect!r}.")
     if ("Action" in item) == ("NotAction" in item):
         raise PolicyError("A statement needs either Action or NotAction.")
-    if kind == "identity" and ("Resource" in item) == ("NotResource" in item):
-        raise PolicyError("A statement of an identity policy needs either Resource or NotResource.")
+    if kind in {"identity", "registry"} and ("Resource" in item) == ("NotResource" in item):
+        raise PolicyError(f"A statement of a {kind} policy needs either Resource or NotResource.")
     if kind != "identity" and "Principal" not in item:
         raise PolicyError(f"A statement of a {kind} policy needs a Principal.")
     return Statement(
@@ -242,7 +246,7 @@ def _statement(item: Mapping[str, Any], kind: Kind) -> Statement:
         principals=None if kind == "identity" else _principals(item["Principal"]),
         actions=_strings(item.get("Action", [])),
         not_actions=_strings(item.get("NotAction", [])),
-        resources=_strings(item.get("Resource", [])) if kind == "identity" else ("*",),
+        resources=_strings(item.get("Resource", [])) if kind in {"identity", "registry"} else ("*",),
         not_resources=_strings(item.get("NotResource", [])),
         conditions=tuple(_conditions(item.get("Condition", {}))),
     )
@@ -287,7 +291,7 @@ def _conditions(block: Any) -> list[Condition]:
         for key, values in keys.items():
             name = key.lower()
             # Keys of an OIDC provider are spelt <issuer>:sub and <issuer>:aud.
-            if name not in KNOWN_KEYS and not name.endswith((":sub", ":aud")):
+            if name not in KNOWN_KEYS and not name.endswith((":sub", ":aud")) and not name.startswith(_TAG_KEY):
                 raise PolicyError(f"The condition key {key} is not evaluated by ecr-twin.")
             conditions.append(Condition(operator, name, _strings(values)))
     return conditions

@@ -1,26 +1,38 @@
 """The way in for stock clients: an HTTP CONNECT proxy that knows the twin's host names and no others.
 
-A client that is told HTTPS_PROXY and the CA speaks to the real AWS names; nothing leaves the machine.
+A client that is told HTTPS_PROXY and the CA speaks to the real AWS names; nothing leaves the machine. A user in the
+proxy's URL is the VPC endpoint through which the client's connections come: ``http://vpce-1:x@127.0.0.1:port``.
 """
 
 import asyncio
+import base64
+import binascii
 import contextlib
-from collections.abc import Callable
+import re
+import socket
+import struct
+from collections.abc import Callable, MutableMapping
 
 _HEAD_LIMIT = 16 * 1024
 _PIECE = 256 * 1024
 _HEAD_SECONDS = 30.0
 _CLOSE_SECONDS = 1.0
 
+_CREDENTIAL = re.compile(r"\r\nproxy-authorization: *basic +(\S+)", re.IGNORECASE)
 #: Gives the loopback port behind a host name and port, None when the twin does not answer for it.
 Resolve = Callable[[str, int], int | None]
+
+
+class NameUnknownError(Exception):
+    """The name does not resolve (X10)."""
 
 
 class Proxy:
     """The proxy's listener and its tunnels."""
 
-    def __init__(self, resolve: Resolve) -> None:
+    def __init__(self, resolve: Resolve, endpoints: MutableMapping[int, str]) -> None:
         self._resolve = resolve
+        self._endpoints = endpoints
         self._server: asyncio.Server | None = None
         self._tunnels: set[asyncio.Task[None]] = set()
 
@@ -59,10 +71,33 @@ class Proxy:
         target = rest.partition(" ")[0]
         if method != "CONNECT":
             await _refuse(writer, "405 Method Not Allowed", "ecr-twin's proxy only tunnels: use CONNECT.")
-        elif (port := self._port(target)) is None:
+            return
+        try:
+            port = self._port(target)
+        except NameUnknownError:
+            await _refuse(writer, "502 Bad Gateway", f"The name {target} does not resolve.")
+            return
+        if port is None:
             await _refuse(writer, "403 Forbidden", f"ecr-twin does not answer for {target}.")
         else:
-            await _tunnel(reader, writer, port)
+            await self._tunnel(reader, writer, port, _user(rest))
+
+    async def _tunnel(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, endpoint: str | None
+    ) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        mine: int = inner_writer.get_extra_info("sockname")[1]
+        if endpoint:
+            self._endpoints[mine] = endpoint
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await writer.drain()
+        try:
+            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        except ConnectionResetError:
+            _reset(writer)  # X1: what the server does to us, the client feels too
+        finally:
+            self._endpoints.pop(mine, None)
+            await _close(inner_writer)
 
     def _port(self, target: str) -> int | None:
         host, _, port = target.rpartition(":")
@@ -76,14 +111,19 @@ async def _refuse(writer: asyncio.StreamWriter, status: str, sentence: str) -> N
     await writer.drain()
 
 
-async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-    await writer.drain()
+def _user(head: str) -> str | None:
+    match = _CREDENTIAL.search(head)
     try:
-        await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
-    finally:
-        await _close(inner_writer)
+        return base64.b64decode(match[1]).decode().partition(":")[0] if match else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    connection = writer.get_extra_info("socket")
+    if connection is not None and not writer.transport.is_closing():
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

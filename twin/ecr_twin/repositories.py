@@ -142,6 +142,14 @@ class Repositories:
             (repository.policy_in_force(now, lag), now, text, repository.id),
         )
 
+    def rename_principal(self, arn: str, unique: str) -> None:
+        """Show a deleted principal by its unique id in every policy (R4)."""
+        for column in ("policy", "former_policy"):
+            self._connection.execute(
+                f"UPDATE repositories SET {column} = replace({column}, ?, ?)",  # noqa: S608 - from the line above
+                (json.dumps(arn), json.dumps(unique)),
+            )
+
     def update(self, repository: Repository, **changes: Any) -> Repository:
         """Change columns of a repository."""
         if unknown := set(changes) - _UPDATABLE:

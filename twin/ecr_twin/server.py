@@ -14,16 +14,18 @@ from ecr_twin.backing import Backing
 from ecr_twin.blob_host import BlobHost
 from ecr_twin.certificates import Authority
 from ecr_twin.config import Config, RepositorySpec
+from ecr_twin.control import PREFIX, Control
 from ecr_twin.directory import Clock
 from ecr_twin.distribution import Distribution
 from ecr_twin.errors import ConfigError, Refusal
 from ecr_twin.json_api import JsonApi
 from ecr_twin.names import Endpoint, Registry, blob_host, certificate_names, parse_host
-from ecr_twin.proxy import Proxy
+from ecr_twin.proxy import NameUnknownError, Proxy
 from ecr_twin.repositories import Repository
 from ecr_twin.requests import host_of
 from ecr_twin.services import Services
 from ecr_twin.signature import Verifier
+from ecr_twin.streams import Damage
 from ecr_twin.sts import Sts
 from ecr_twin.v2.gateway import Gateway
 
@@ -51,7 +53,6 @@ class Server:
         self._distribution = Distribution(distribution, state_dir)
         self._clock = clock
         self._runners: list[web.AppRunner] = []
-        self._proxy = Proxy(self._resolve)
         self._ports: dict[str, int] = {}
         self.services: Services
         self.proxy_url = ""
@@ -68,11 +69,13 @@ class Server:
 
     async def stop(self) -> None:
         """Stop everything that was started."""
-        await self._proxy.stop()
+        if hasattr(self, "_proxy"):
+            await self._proxy.stop()
         for runner in self._runners:
             await runner.cleanup()
         if hasattr(self, "services"):
             await self.services.backing.close()
+            self.services.history.close()
             self.services.connection.close()
         await self._distribution.stop()
 
@@ -81,17 +84,24 @@ class Server:
         self.services = Services(self._config, database.connect(self._state_dir / "twin.db"), backing, self._clock)
         await self._distribution.start(backing)
         self._seed()
-        verifier = Verifier(self.services.directory, self._clock)
+        faults = self.services.faults
+        verifier = Verifier(self.services.directory, self.services.clock, lambda: faults.skew)
         self._json_api, self._sts = JsonApi(self.services, verifier), Sts(self.services, verifier)
         self._gateway, self._blob_host = Gateway(self.services), BlobHost(self.services)
         authority = Authority(self._state_dir)
         names = [name for region in self._config.regions for name in certificate_names(region)]
         front = authority.server_context("front", [*names, "sts.amazonaws.com"])
         blobs = authority.server_context("blobs", [blob_host(region) for region in self._config.regions])
+        (self._state_dir / "stranger").mkdir(exist_ok=True)
+        stranger = Authority(self._state_dir / "stranger").server_context("stranger", [*names, "sts.amazonaws.com"])
+        damage = Damage(faults, self.services.clock)
+        self._control = Control(self.services)
         self._ports = {
-            "front": await self._listen(self._front, front),
-            "blobs": await self._listen(self._blob_host.handle, blobs),
+            "front": await self._listen(damage.around(self._front), front),
+            "blobs": await self._listen(damage.around(self._blob_host.handle), blobs),
+            "stranger": await self._listen(self._front, stranger),  # X10: nobody who checks gets that far
         }
+        self._proxy = Proxy(self._resolve, self.services.endpoints)
         self.proxy_url = f"http://127.0.0.1:{await self._proxy.start()}"
         self.https = f"127.0.0.1:{self._ports['front']}"
         self.ca_path = str(authority.path)
@@ -108,8 +118,8 @@ class Server:
 
     async def _front(self, request: web.Request) -> web.StreamResponse:
         host = host_of(request)
-        if host in _LOOPBACK and request.path == "/_twin/ledger":
-            return web.json_response(self.services.ledger.rows())
+        if host in _LOOPBACK and request.path.startswith(PREFIX):
+            return await self._control.handle(request)
         endpoint = parse_host(host)
         if endpoint is None or not self._answers_for(endpoint):
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=f"ecr-twin does not answer for {host}.\n")
@@ -125,6 +135,10 @@ class Server:
         endpoint = parse_host(host)
         if endpoint is None or port != _HTTPS or not self._answers_for(endpoint):
             return None
+        for strike in self.services.faults.strike("connection", "CONNECT", host):  # X10
+            if strike.fault.how == "dns":
+                raise NameUnknownError(host)
+            return self._ports["stranger"]
         return self._ports["blobs" if endpoint.face == "blobs" else "front"]
 
     def _answers_for(self, endpoint: Endpoint) -> bool:

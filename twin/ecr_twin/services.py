@@ -1,9 +1,11 @@
 """What every action has at hand, and the gate that every action passes."""
 
+import copy
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Self
 
 from ecr_twin import policy
 from ecr_twin.authorization import Caller, Question, denial
@@ -12,13 +14,21 @@ from ecr_twin.config import Config
 from ecr_twin.directory import Clock, Directory
 from ecr_twin.downloads import Downloads
 from ecr_twin.errors import Refusal
+from ecr_twin.events import Events
+from ecr_twin.faults import Faults
+from ecr_twin.history import History
 from ecr_twin.images import Images
 from ecr_twin.layers import Layers
 from ecr_twin.ledger import Key, Ledger
 from ecr_twin.limits import Buckets
 from ecr_twin.names import Registry
+from ecr_twin.pending import Pending
 from ecr_twin.repositories import Repositories, Repository, missing
+from ecr_twin.templates import Templates
 from ecr_twin.tokens import Lifetime, Tokens
+
+#: Names under which documents of a whole registry are kept among its settings.
+REGISTRY_POLICY, SIGNING = "(registry policy)", "(signing configuration)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +49,35 @@ class Services:
     def __init__(self, config: Config, connection: sqlite3.Connection, backing: Backing, clock: Clock) -> None:
         self.config = config
         self.profile = config.profile
-        self.clock = clock
-        self.connection = connection
+        self.faults = Faults(config.faults)
+        self.clock: Clock = lambda: clock() + self.faults.skew  # X9
         self.backing = backing
+        #: The VPC endpoint behind a connection, by the port it comes from; kept by the proxy.
+        self.endpoints: dict[int, str] = {}
         self.ledger = Ledger()
         self.buckets = Buckets(config.limits)
+        self.events = Events(config.events, self.clock)
+        self.history = History(connection)
+        self.directory = Directory(config, connection, self.clock)
+        lifetime = Lifetime(config.token_lifetime_seconds, self.profile.token_outlives_session)
+        self.tokens = Tokens(connection, self.directory, lifetime, self.clock)
+        self.downloads = Downloads(self.profile.blob_url_seconds, self.clock)
+        self.open(connection)
+
+    def open(self, connection: sqlite3.Connection) -> None:
+        """Build the tables over a database."""
+        self.connection = connection
         self.repositories = Repositories(connection)
         self.images = Images(connection)
         self.layers = Layers(connection)
-        self.directory = Directory(config, connection, clock)
-        lifetime = Lifetime(config.token_lifetime_seconds, self.profile.token_outlives_session)
-        self.tokens = Tokens(connection, self.directory, lifetime, clock)
-        self.downloads = Downloads(self.profile.blob_url_seconds, clock)
+        self.templates = Templates(connection)
+        self.pending = Pending(connection)
+
+    def over(self, connection: sqlite3.Connection) -> Self:
+        """Give the same services over another state of the database (X7)."""
+        other = copy.copy(self)
+        other.open(connection)
+        return other
 
     def admit(self, call: Call, action: str, name: str) -> Repository:
         """Let a call through to a repository, or refuse it (A5, A7, R1).
@@ -65,14 +92,19 @@ class Services:
         owner = call.registry.account
         if repository is None and self.profile.missing_repository_across_accounts == "not-found":
             owner = call.caller.principal.account
-        self._require(Question(call.caller, action, call.registry.repository_arn(name), owner, document))
+        arn = call.registry.repository_arn(name)
+        self._require(self._question(call, action, arn, owner, document))
         if repository is None:
             raise missing(call.registry, name)
         return repository
 
     def authorize(self, call: Call, action: str, resource: str) -> None:
         """Refuse a call that no policy allows, for actions that need no existing repository (A9 with ``*``)."""
-        self._require(Question(call.caller, action, resource, call.registry.account))
+        self._require(self._question(call, action, resource, call.registry.account, None))
+
+    def allows(self, caller: Caller, action: str, resource: str) -> str | None:
+        """Ask the caller's own policies about an action of another service; gives the denial, None for yes."""
+        return denial(Question(caller, action, resource, caller.principal.account))
 
     def throttle(self, call: Call, action: str) -> None:
         """Refuse a call that comes too soon after others (Q1, Q2).
@@ -80,7 +112,7 @@ class Services:
         Raises:
             Refusal: ThrottlingException.
         """
-        caller_pays = self.config.limits.against == "caller"
+        caller_pays = self.profile.throttle_against == "caller"
         account = call.caller.principal.account if caller_pays else call.registry.account
         self.buckets.take(account, call.registry.region, action, self.clock())
 
@@ -101,6 +133,23 @@ class Services:
         self.connection.execute(
             "INSERT OR REPLACE INTO settings (account, region, name, value) VALUES (?, ?, ?, ?)",
             (registry.account, registry.region, name, value),
+        )
+
+    def _question(
+        self, call: Call, action: str, resource: str, owner: str, document: policy.Document | None
+    ) -> Question:
+        # A5: in scope V1 a registry policy speaks of replication only, which the twin does not do.
+        text = ""
+        if resource != "*" and self.setting(call.registry, "REGISTRY_POLICY_SCOPE", "V1") == "V2":
+            text = self.setting(call.registry, REGISTRY_POLICY, "")
+        return Question(
+            caller=call.caller,
+            action=action,
+            resource=resource,
+            owner=owner,
+            policy=document,
+            registry_policy=policy.parse(text, "registry") if text else None,
+            registry_policy_grants=self.profile.registry_policy_allows == "grants",
         )
 
     @staticmethod

@@ -3,9 +3,9 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -14,6 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 from ecr_twin.authorization import Caller
 from ecr_twin.directory import Clock, Directory
 from ecr_twin.errors import Refusal
+from ecr_twin.names import partition
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<date>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request,\s*"
@@ -52,9 +53,10 @@ QUERY_CODES = Codes("MissingAuthenticationToken", "InvalidClientTokenId", "Signa
 class Verifier:
     """Finds out who signed a request."""
 
-    def __init__(self, directory: Directory, clock: Clock) -> None:
+    def __init__(self, directory: Directory, clock: Clock, skew: Callable[[], float]) -> None:
         self._directory = directory
         self._clock = clock
+        self._skew = skew
 
     def caller(self, request: SignedRequest, service: str, region: str, codes: Codes) -> Caller:
         """Give the caller of a signed request.
@@ -70,6 +72,10 @@ class Verifier:
             raise Refusal(codes.unknown_key, "The security token included in the request is invalid.")
         token = request.headers.get("x-amz-security-token")
         if token != credential.session_token:
+            raise Refusal(codes.unknown_key, "The security token included in the request is invalid.")
+        principal = credential.caller.principal
+        if principal.account in self._directory.confined and principal.arn.split(":")[1] != partition(region):
+            # Credentials do not cross partitions (facts §6).
             raise Refusal(codes.unknown_key, "The security token included in the request is invalid.")
         if (given["service"], given["region"]) != (service, region):
             raise Refusal(codes.mismatch, f"Credential should be scoped to a valid region and to service '{service}'.")
@@ -91,8 +97,14 @@ class Verifier:
         except ValueError as error:
             raise Refusal(codes.missing, "The request has no valid X-Amz-Date header.") from error
         # Signing time is compared with the machine's clock: a test that moves the twin's clock keeps stock signers.
-        if abs((datetime.now(UTC) - stamp).total_seconds()) > _SKEW_SECONDS:
-            raise Refusal(codes.mismatch, "Signature expired: the request is too old or from the future.")
+        # Only a skew that was asked for (X9) makes the two differ.
+        now = datetime.now(UTC) + timedelta(seconds=self._skew())
+        if abs((now - stamp).total_seconds()) > _SKEW_SECONDS:
+            what, than = ("expired", "earlier") if now > stamp else ("not yet current", "later")
+            raise Refusal(
+                codes.mismatch,
+                f"Signature {what}: {stamp:%Y%m%dT%H%M%SZ} is now {than} than {now:%Y%m%dT%H%M%SZ} by over 15 min.",
+            )
 
 
 def _signature(request: SignedRequest, given: re.Match[str], key: ReadOnlyCredentials) -> str:

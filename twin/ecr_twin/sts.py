@@ -1,11 +1,11 @@
-"""The STS face: AssumeRole and GetCallerIdentity, in the query protocol.
+"""The STS face: AssumeRole, AssumeRoleWithWebIdentity and GetCallerIdentity, in the query protocol.
 
-A role's trust policy is evaluated like any resource policy: across accounts the caller's identity policy must allow
-sts:AssumeRole too. The ExternalId reaches the trust policy as the condition key sts:ExternalId.
+This module is about the protocol; `assumption` decides who gets which session.
 """
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,20 +14,22 @@ from xml.sax.saxutils import escape
 from aiohttp import web
 
 from ecr_twin import shapes
-from ecr_twin.authorization import Caller, Question, denial
-from ecr_twin.config import Role
+from ecr_twin.assumption import Assumption
+from ecr_twin.authorization import Caller
 from ecr_twin.errors import Refusal
+from ecr_twin.ledger import Key
 from ecr_twin.names import Registry
-from ecr_twin.policy import Request, Verdict
-from ecr_twin.requests import request_id, signed
+from ecr_twin.requests import from_where, request_id, signed
 from ecr_twin.services import Call, Services
 from ecr_twin.signature import QUERY_CODES, Verifier
+from ecr_twin.streams import body_of
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 _INTEGERS = frozenset(("DurationSeconds",))
-_DEFAULT_SECONDS = 3600
-#: Facts §5 [D: STS AssumeRole]: a role assumed with another role's session lives an hour at most.
-_CHAINED_SECONDS = 3600
+_BAD_REQUESTS = frozenset((
+    "ValidationError", "InvalidIdentityToken", "ExpiredTokenException", "MalformedPolicyDocument",
+))  # fmt: skip
+_TAG = re.compile(r"Tags\.member\.(?P<index>[1-9]\d?)\.(?P<part>Key|Value)")
 
 
 class Sts:
@@ -38,14 +40,17 @@ class Sts:
         self._verifier = verifier
         self._model = shapes.service("sts")
         self._actions = {"AssumeRole": self._assume_role, "GetCallerIdentity": self._get_caller_identity}
+        self._assumption = Assumption(services)
 
     async def handle(self, request: web.Request, region: str) -> web.Response:
         """Answer one request."""
-        body = await request.read()
+        body = await body_of(request)
         try:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+            if form.get("Action") == "AssumeRoleWithWebIdentity":  # nobody signs this one: the token speaks
+                return self._with_web_identity(region, form)
             caller = self._verifier.caller(signed(request, body), "sts", region, QUERY_CODES)
-            return self._answer(caller, region, form)
+            return self._answer(from_where(caller, self._services.endpoints, request), region, form)
         except Refusal as refusal:
             return _error(refusal)
 
@@ -64,7 +69,25 @@ class Sts:
         except Refusal:
             self._services.ledger.add(key, refused=1)
             raise
-        shapes.check(operation.output_shape, result)
+        return self._result(name, result)
+
+    def _with_web_identity(self, region: str, form: dict[str, str]) -> web.Response:
+        name = form.pop("Action")
+        form.pop("Version", None)
+        params = _params(self._model.operation_model(name).input_shape, form)
+        role_arn = params["RoleArn"]
+        account, session = role_arn.split(":")[4], f"{role_arn}/{params['RoleSessionName']}"
+        key = Key(account, region, f"sts:{name}", session)
+        self._services.ledger.add(key, requests=1)
+        try:
+            result = self._assumption.with_web_identity(params)
+        except Refusal:
+            self._services.ledger.add(key, refused=1)
+            raise
+        return self._result(name, result)
+
+    def _result(self, name: str, result: Mapping[str, Any]) -> web.Response:
+        shapes.check(self._model.operation_model(name).output_shape, result)
         inner = f"<{name}Result>{_xml(result)}</{name}Result>"
         meta = f"<ResponseMetadata><RequestId>{request_id()}</RequestId></ResponseMetadata>"
         return _respond(HTTPStatus.OK, f'<{name}Response xmlns="{_NAMESPACE}">{inner}{meta}</{name}Response>')
@@ -74,54 +97,20 @@ class Sts:
         return {"UserId": principal.user_id, "Account": principal.account, "Arn": principal.arn}
 
     def _assume_role(self, caller: Caller, params: Mapping[str, Any]) -> dict[str, Any]:
-        if extra := sorted(set(params) - {"RoleArn", "RoleSessionName", "DurationSeconds", "ExternalId"}):
-            raise Refusal("ValidationError", f"ecr-twin does not implement the parameter {extra[0]} of AssumeRole.")
-        role_arn = params["RoleArn"]
-        role = self._services.directory.roles.get(role_arn)
-        context = {"sts:rolesessionname": params["RoleSessionName"]}
-        if "ExternalId" in params:
-            context["sts:externalid"] = params["ExternalId"]
-        if role is None or not _may_assume(caller, role, context):
-            sentence = (
-                f"User: {caller.principal.arn} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
-            )
-            raise Refusal("AccessDenied", sentence)
-        seconds = params.get("DurationSeconds", _DEFAULT_SECONDS)
-        if caller.principal.kind == "session" and seconds > _CHAINED_SECONDS:
-            raise Refusal(
-                "ValidationError",
-                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
-            )
-        if seconds > role.max_session_seconds:
-            raise Refusal(
-                "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-            )
-        credential = self._services.directory.open_session(role, params["RoleSessionName"], seconds)
-        principal = credential.caller.principal
-        return {
-            "Credentials": {
-                "AccessKeyId": credential.caller.access_key_id,
-                "SecretAccessKey": credential.secret,
-                "SessionToken": credential.session_token,
-                "Expiration": datetime.fromtimestamp(credential.expires_at or 0, UTC),
-            },
-            "AssumedRoleUser": {"AssumedRoleId": principal.user_id, "Arn": principal.arn},
-        }
-
-
-def _may_assume(caller: Caller, role: Role, context: Mapping[str, str]) -> bool:
-    """Decide: the trust policy must agree even within one account, where an identity policy cannot stand in for it."""
-    trust = role.trust.verdict(Request(caller.principal, "sts:AssumeRole", role.arn, context))
-    if trust is Verdict.SILENT:
-        return False
-    return denial(Question(caller, "sts:AssumeRole", role.arn, role.account, role.trust, context)) is None
+        return self._assumption.by_caller(caller, params)
 
 
 def _params(shape: Any, form: Mapping[str, str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name, value in form.items():
+        if match := _TAG.fullmatch(name):
+            tags = given.setdefault("Tags", [])
+            index = int(match["index"])
+            tags.extend({} for _ in range(index - len(tags)))
+            tags[index - 1][match["part"]] = value
+            continue
         head = name.split(".")[0]
-        if head != name:  # a list or a structure; the actions say that they do not take it
+        if head != name:  # another list or structure; nobody here takes one
             raise Refusal("ValidationError", f"ecr-twin does not implement the parameter {head}.")
         given[name] = int(value) if name in _INTEGERS and value.isdigit() else value
     try:
@@ -139,7 +128,7 @@ def _xml(value: Any) -> str:
 
 
 def _error(refusal: Refusal) -> web.Response:
-    status = HTTPStatus.BAD_REQUEST if refusal.code == "ValidationError" else HTTPStatus.FORBIDDEN
+    status = HTTPStatus.BAD_REQUEST if refusal.code in _BAD_REQUESTS else HTTPStatus.FORBIDDEN
     detail = f"<Type>Sender</Type><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>"
     inner = f"<Error>{detail}</Error><RequestId>{request_id()}</RequestId>"
     return _respond(status, f'<ErrorResponse xmlns="{_NAMESPACE}">{inner}</ErrorResponse>')

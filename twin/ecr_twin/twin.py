@@ -3,17 +3,22 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ecr_twin import config as configuration
+from ecr_twin import control
 from ecr_twin.directory import Clock
+from ecr_twin.events import Events
+from ecr_twin.faults import Faults
 from ecr_twin.ledger import Ledger
+from ecr_twin.names import Registry
 from ecr_twin.server import Server, run_until
 
 _START_SECONDS = 60.0
+Result = TypeVar("Result")
 
 
 class Twin:
@@ -53,7 +58,7 @@ class Twin:
 
     @property
     def https(self) -> str:
-        """Host and port of the listener for API, STS, registries, and ``/_twin/ledger``."""
+        """Host and port of the listener for API, STS, registries, and ``/_twin/``."""
         return self._server.https
 
     @property
@@ -66,11 +71,34 @@ class Twin:
         """Counts of requests and bytes."""
         return self._server.services.ledger
 
-    def environment(self) -> dict[str, str]:
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong (X1 to X10)."""
+        return self._server.services.faults
+
+    @property
+    def events(self) -> Events:
+        """What EventBridge would deliver (E1)."""
+        return self._server.services.events
+
+    def purge(self, account: str, region: str, repository: str) -> int:
+        """Remove the layers of a repository that no image uses (B7); gives how many."""
+        return self._in_loop(lambda: control.purge(self._server.services, Registry(account, region), repository))
+
+    def delete_role(self, arn: str) -> str:
+        """Delete a role; gives the AROA id that policies show from now on (R4)."""
+        return self._in_loop(lambda: control.delete_role(self._server.services, arn))
+
+    def proxy_through(self, endpoint: str) -> str:
+        """URL for HTTPS_PROXY of a client that comes through a VPC endpoint (``aws:SourceVpce``)."""
+        return self.proxy_url.replace("://", f"://{endpoint}:x@")
+
+    def environment(self, endpoint: str | None = None) -> dict[str, str]:
         """Variables that lead stock clients (boto3, AWS CLI, crane, skopeo, curl) to the twin."""
+        proxy = self.proxy_through(endpoint) if endpoint else self.proxy_url
         return {
-            "HTTPS_PROXY": self.proxy_url,
-            "https_proxy": self.proxy_url,
+            "HTTPS_PROXY": proxy,
+            "https_proxy": proxy,
             "AWS_CA_BUNDLE": self.ca_path,
             "SSL_CERT_FILE": self.ca_path,
         }
@@ -90,6 +118,14 @@ class Twin:
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+
+    def _in_loop(self, task: Callable[[], Result]) -> Result:
+        """Do something where the database may be used: in the server's thread."""
+
+        async def run() -> Result:
+            return task()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_START_SECONDS)
 
     def _run(self) -> None:
         try:

@@ -42,7 +42,7 @@ async def set_repository_policy(services: Services, call: Call, params: Mapping[
         document = policy.parse(text, "repository")
     except policy.PolicyError as error:
         raise invalid("PolicyText", f"Invalid repository policy provided: {error}") from error
-    if any(not services.directory.exists(name) for name in document.named_principals()):
+    if any(_unknown(services, name) for name in document.named_principals()):
         raise invalid("PolicyText", "Invalid repository policy provided: Principal not found")
     question = policy.Request(call.caller.principal, "ecr:SetRepositoryPolicy", repository.arn)
     if document.verdict(question) is Verdict.DENY and not params.get("force", False):
@@ -66,6 +66,13 @@ async def delete_repository_policy(services: Services, call: Call, params: Mappi
         raise _no_policy(repository.registry, repository.name)
     services.repositories.set_policy(repository, None, services.clock(), services.profile.policy_lag_seconds)
     return _policy(repository.registry, repository.name, repository.policy)
+
+
+def _unknown(services: Services, name: str) -> bool:
+    """Tell whether a principal makes a policy unacceptable; about ids of deleted ones the profile decides (R4)."""
+    if name.startswith(("AROA", "AIDA")):
+        return services.profile.stale_principal_ids == "refuse"
+    return not services.directory.exists(name)
 
 
 def _policy(registry: Registry, name: str, text: str) -> dict[str, Any]:

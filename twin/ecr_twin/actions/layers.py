@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import ClientError
 
 from ecr_twin.backing import BackingError, DigestMismatchError
+from ecr_twin.creation import admit_push
 from ecr_twin.errors import Refusal
-from ecr_twin.layers import SMALLEST_PART, Layer, Upload
+from ecr_twin.layers import SMALLEST_PART, Layer, Upload, no_upload
 from ecr_twin.names import is_digest
 from ecr_twin.repositories import Repository
 from ecr_twin.services import Call, Services
@@ -29,7 +30,8 @@ async def batch_check_layer_availability(services: Services, call: Call, params:
             reason = f"Invalid layer digest '{digest}'"
             failures.append({"layerDigest": digest, "failureCode": "InvalidLayerDigest", "failureReason": reason})
         elif layer := services.layers.find(repository, digest):
-            layers.append({"layerDigest": digest, "layerAvailability": "AVAILABLE", "layerSize": layer.size,
+            availability = "ARCHIVED" if _archived(services, repository, digest) else "AVAILABLE"
+            layers.append({"layerDigest": digest, "layerAvailability": availability, "layerSize": layer.size,
                            "mediaType": layer.media_type})  # fmt: skip
         else:
             layers.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE"})
@@ -44,6 +46,11 @@ async def get_download_url_for_layer(services: Services, call: Call, params: Map
         raise layers_missing(repository, [digest])
     if not services.images.used_by(repository, digest):
         raise Refusal("LayerInaccessibleException", f"The layer with digest '{digest}' is not associated with an image")
+    if _archived(services, repository, digest):  # M7
+        raise Refusal("LayerInaccessibleException", f"The layer with digest '{digest}' is archived")
+    if services.profile.kms_across_accounts == "denied" and _is_locked(repository, call):
+        # [?], facts §6; the model has no KmsException for this call, so the denial is the common one [I].
+        raise Refusal("AccessDeniedException", f"{call.caller.principal.arn} may not use the repository's KMS key")
     url = services.downloads.url(repository, digest, call.caller.access_key_id)
     return {"downloadUrl": url, "layerDigest": digest}
 
@@ -54,11 +61,11 @@ async def initiate_layer_upload(services: Services, call: Call, params: Mapping[
     ``mountDigest`` and ``mountFrom`` come from the v2 face only; the result then has ``layerDigest`` when the layer
     could be mounted.
     """
-    repository = services.admit(call, "ecr:InitiateLayerUpload", params["repositoryName"])
+    repository = admit_push(services, call, "ecr:InitiateLayerUpload", params["repositoryName"])
     if "mountDigest" in params and await _mount(services, call, repository, params):
         return {"layerDigest": params["mountDigest"]}
     location = await services.backing.start(repository.namespace)
-    return {"uploadId": services.layers.start(repository, location).id, "partSize": _PART_SIZE}
+    return {"uploadId": services.layers.start(repository, location, services.clock()).id, "partSize": _PART_SIZE}
 
 
 async def upload_layer_part(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +75,7 @@ async def upload_layer_part(services: Services, call: Call, params: Mapping[str,
     None (no Content-Range: append here) and ``partLastByte`` None (the length is known at the end).
     """
     repository = services.admit(call, "ecr:UploadLayerPart", params["repositoryName"])
-    upload = services.layers.upload(repository, params["uploadId"])
+    upload = find_upload(services, repository, params["uploadId"])
     first, blob = params.get("partFirstByte"), params["layerPartBlob"]
     if first is not None and first != upload.received:
         raise _out_of_order(repository, upload)
@@ -96,7 +103,7 @@ async def upload_layer_part(services: Services, call: Call, params: Mapping[str,
 async def complete_layer_upload(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     """Finish an upload; distribution checks the digest (B8, fact 13)."""
     repository = services.admit(call, "ecr:CompleteLayerUpload", params["repositoryName"])
-    upload = services.layers.upload(repository, params["uploadId"])
+    upload = find_upload(services, repository, params["uploadId"])
     digest = params["layerDigests"][0]
     if upload.received == 0:
         raise Refusal("EmptyUploadException", "The specified layer upload does not contain any layer parts.")
@@ -128,6 +135,16 @@ async def complete_layer_upload(services: Services, call: Call, params: Mapping[
     }
 
 
+def find_upload(services: Services, repository: Repository, upload_id: str) -> Upload:
+    """Look an upload up; one that is too old is gone, if the profile says that they grow old (fact 29, [?])."""
+    upload = services.layers.upload(repository, upload_id)
+    life = services.profile.upload_seconds
+    if life and services.clock() >= upload.started_at + life:
+        services.layers.forget(upload_id)
+        raise no_upload(repository, upload_id)
+    return upload
+
+
 def layers_missing(repository: Repository, digests: list[str]) -> Refusal:
     """Build the refusal that names layers which are not in the repository (M2)."""
     return Refusal(
@@ -153,6 +170,18 @@ async def _mount(services: Services, call: Call, target: Repository, params: Map
     await services.backing.mount(target.namespace, digest, source.namespace)
     services.layers.add(target, layer)
     return True
+
+
+def _archived(services: Services, repository: Repository, digest: str) -> bool:
+    """Tell whether all images that use a layer are in the archive (M7, facts §1)."""
+    users, now = services.images.used_by(repository, digest), services.clock()
+    return bool(users) and all(services.images.status(repository, user, now) != "ACTIVE" for user in users)
+
+
+def _is_locked(repository: Repository, call: Call) -> bool:
+    """Tell whether another account asks for bytes under a customer's key."""
+    key = (repository.encryption or {}).get("kmsKey")
+    return bool(key) and call.caller.principal.account != repository.registry.account
 
 
 async def _once(blob: bytes) -> AsyncIterator[bytes]:

@@ -40,12 +40,14 @@ async def describe_images(services: Services, call: Call, params: Mapping[str, A
             digests = dict.fromkeys(locate(services, repository, image_id) for image_id in wanted)
         except Refusal as refusal:
             raise Refusal("ImageNotFoundException", refusal.message) from refusal
-        found = [image for digest in digests if (image := services.images.find(repository, digest))]
+        images = (services.images.find(repository, digest) for digest in digests)
+        found = [image for image in images if image and _is(services, image, params)]
+        if len(found) < len(digests):  # M7: what is archived is hidden from those who do not ask for it [I]
+            raise Refusal("ImageNotFoundException", "Requested image not found")
     else:
         status = params.get("filter", {}).get("tagStatus", "ANY")
-        candidates = [
-            item for item in services.images.all(repository) if _has_status(services, repository, item, status)
-        ]
+        everything = [image for image in services.images.all(repository) if _is(services, image, params)]
+        candidates = [item for item in everything if _has_status(services, repository, item, status)]
         cut, token = page(
             candidates, lambda item: item.digest, params.get("nextToken"), params.get("maxResults", _PAGE)
         )
@@ -57,7 +59,8 @@ async def list_images(services: Services, call: Call, params: Mapping[str, Any])
     """List image ids in pages and in no promised order (L1, L2)."""
     repository = services.admit(call, "ecr:ListImages", params["repositoryName"])
     status = params.get("filter", {}).get("tagStatus", "ANY")
-    ids = list(_ids(services, repository, status))
+    shown = [image.digest for image in services.images.all(repository) if _is(services, image, params)]
+    ids = list(_ids(services, repository, status, frozenset(shown)))
     cut, token = page(
         ids,
         lambda item: shuffled(item.get("imageTag", "") + "@" + item["imageDigest"]),
@@ -93,7 +96,7 @@ async def _read(
 ) -> dict[str, Any]:
     digest = locate(services, repository, image_id)
     image = services.images.find(repository, digest)
-    if image is None:  # pragma: no cover - locate has just found it
+    if image is None or image.status(services.clock()) != "ACTIVE":  # M7: a pull from the archive is a 404
         raise Refusal("ImageNotFound", "Requested image not found")
     body = await services.backing.read_manifest(repository.namespace, digest, image.media_type)
     media_type = image.media_type
@@ -120,7 +123,10 @@ def _detail(services: Services, repository: Repository, image: Image) -> dict[st
         "imageManifestMediaType": image.media_type,
         "artifactMediaType": image.artifact_type,
         "lastRecordedPullTime": services.time(image.pulled_at) if image.pulled_at else None,
-        "imageStatus": "ACTIVE",
+        "subjectManifestDigest": image.subject,
+        "imageStatus": image.status(services.clock()),
+        "lastArchivedAt": services.time(image.archived_at) if image.archived_at else None,
+        "lastActivatedAt": services.time(image.activated_at) if image.activated_at else None,
     }
 
 
@@ -128,13 +134,19 @@ def _has_status(services: Services, repository: Repository, image: Image, status
     return status == "ANY" or (status == "TAGGED") == bool(services.images.tags_of(repository, image.digest))
 
 
-def _ids(services: Services, repository: Repository, status: str) -> Iterator[dict[str, str]]:
-    tags = services.images.all_tags(repository)
+def _is(services: Services, image: Image, params: Mapping[str, Any]) -> bool:
+    """Tell whether an image has the status asked for: ACTIVE when none is (M7, F3)."""
+    wanted = params.get("filter", {}).get("imageStatus", "ACTIVE")
+    return wanted in {"ANY", image.status(services.clock())}
+
+
+def _ids(services: Services, repository: Repository, status: str, shown: frozenset[str]) -> Iterator[dict[str, str]]:
+    tags = {tag: digest for tag, digest in services.images.all_tags(repository).items() if digest in shown}
     if status in {"ANY", "TAGGED"}:
         for tag, digest in tags.items():
             yield {"imageDigest": digest, "imageTag": tag}
     if status in {"ANY", "UNTAGGED"}:
         tagged = set(tags.values())
         for image in services.images.all(repository):
-            if image.digest not in tagged:
+            if image.digest in shown and image.digest not in tagged:
                 yield {"imageDigest": image.digest}

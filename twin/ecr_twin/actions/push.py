@@ -1,15 +1,19 @@
 """Writing images: PutImage and BatchDeleteImage."""
 
+import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ecr_twin.actions.layers import layers_missing
 from ecr_twin.actions.pull import locate
+from ecr_twin.creation import admit_push
 from ecr_twin.errors import Refusal, invalid
 from ecr_twin.manifests import Manifest, parse
 from ecr_twin.names import is_tag
+from ecr_twin.pending import Signing
 from ecr_twin.repositories import Repository
-from ecr_twin.services import Call, Services
+from ecr_twin.services import SIGNING, Call, Services
 
 #: M9, facts §3.
 TAGS_PER_IMAGE = 1000
@@ -20,7 +24,7 @@ async def put_image(services: Services, call: Call, params: Mapping[str, Any]) -
 
     ``imageManifest`` is text from the JSON face and bytes from the v2 face.
     """
-    repository = services.admit(call, "ecr:PutImage", params["repositoryName"])
+    repository = admit_push(services, call, "ecr:PutImage", params["repositoryName"])
     body = params["imageManifest"]
     manifest = parse(body if isinstance(body, bytes) else body.encode(), params.get("imageManifestMediaType"))
     tag = params.get("imageTag")
@@ -35,10 +39,15 @@ async def put_image(services: Services, call: Call, params: Mapping[str, Any]) -
     # The world may have moved while the bytes were written; from here on there is no await.
     repository = services.repositories.get(repository.registry, repository.name)
     _check(services, repository, manifest, tag)
-    services.images.add(repository, manifest, services.clock())
+    now = services.clock()
+    services.images.add(repository, manifest, now)
+    if services.images.status(repository, manifest.digest, now) != "ACTIVE":  # M7: a push restores at once [I]
+        services.images.activate(repository, manifest.digest, now, now)
     services.layers.name_types(repository, manifest.blobs)
     if tag is not None:
         services.images.tag(repository, tag, manifest.digest)
+    services.events.pushed(repository, manifest, tag)
+    _sign(services, call, repository, manifest)
     image = {
         "registryId": repository.registry.account,
         "repositoryName": repository.name,
@@ -87,7 +96,8 @@ def _check_tag(services: Services, repository: Repository, digest: str, tag: str
     """Refuse a tag that may not move, and a push that changes nothing (M4, fact 19)."""
     current = services.images.resolve(repository, tag) if tag else None
     if tag is None or current == digest:
-        if services.images.find(repository, digest) is not None:
+        image = services.images.find(repository, digest)
+        if image is not None and image.status(services.clock()) == "ACTIVE":
             named = f"tag '{tag}'" if tag else "no tag"
             raise Refusal(
                 "ImageAlreadyExistsException",
@@ -112,12 +122,26 @@ def tag_is_immutable(repository: Repository, tag: str) -> Refusal:
     )
 
 
+def _sign(services: Services, call: Call, repository: Repository, manifest: Manifest) -> None:
+    """Have the image signed if a rule says so, with the pusher's own rights (F4, facts §1)."""
+    text = services.setting(repository.registry, SIGNING, "")
+    rules = json.loads(text)["rules"] if text and manifest.subject is None else []
+    for rule in rules:
+        filters = [item["filter"] for item in rule.get("repositoryFilters", [])]
+        if filters and not any(fnmatchcase(repository.name, pattern) for pattern in filters):
+            continue
+        arn, due_at = rule["signingProfileArn"], services.clock() + services.config.signing_seconds
+        failure = services.allows(call.caller, "signer:SignPayload", arn)
+        services.pending.sign_later(Signing(repository.id, manifest.digest, arn, due_at, failure))
+
+
 def _delete(services: Services, repository: Repository, image_id: Mapping[str, str]) -> list[dict[str, str]]:
     digest = locate(services, repository, image_id)
     tags = services.images.tags_of(repository, digest)
     tag = image_id.get("imageTag")
     if tag is not None and len(tags) > 1:
         services.images.untag(repository, tag)
+        services.events.deleted(repository, digest, tag)
         return [{"imageDigest": digest, "imageTag": tag}]
     if parents := services.images.used_by(repository, digest):
         raise Refusal(
@@ -125,4 +149,9 @@ def _delete(services: Services, repository: Repository, image_id: Mapping[str, s
             f"Requested image referenced by manifest list: [{', '.join(parents)}]",
         )
     services.images.delete(repository, digest)
+    if not tags:
+        services.events.deleted(repository, digest, None)
+    for name in tags:
+        services.events.deleted(repository, digest, name)
+    services.pending.clean_later(repository, digest, services.clock() + services.config.cleanup_seconds)  # F5
     return [{"imageDigest": digest, "imageTag": name} for name in tags] or [{"imageDigest": digest}]

@@ -13,22 +13,23 @@ _PAGE = 20
 async def list_image_referrers(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     """List the images whose subject is the given digest, in pages of 20 to 50."""
     repository = services.admit(call, "ecr:BatchGetImage", params["repositoryName"])
-    wanted = params.get("filter", {}).get("artifactTypes")
+    asked, now = params.get("filter", {}), services.clock()
+    wanted, status = asked.get("artifactTypes"), asked.get("artifactStatus", "ACTIVE")  # F3
     found = [
         image
         for image in services.images.referrers(repository, params["subjectId"]["imageDigest"])
-        if not wanted or image.artifact_type in wanted
+        if (not wanted or image.artifact_type in wanted) and status in {"ANY", image.status(now)}
     ]
     cut, token = page(found, lambda item: item.digest, params.get("nextToken"), params.get("maxResults", _PAGE))
-    return {"referrers": [_referrer(image) for image in cut], "nextToken": token}
+    return {"referrers": [_referrer(image, now) for image in cut], "nextToken": token}
 
 
-def _referrer(image: Image) -> dict[str, Any]:
+def _referrer(image: Image, now: float) -> dict[str, Any]:
     return {
         "digest": image.digest,
         "mediaType": image.media_type,
         "artifactType": image.artifact_type,
         "size": image.manifest_size,
         "annotations": dict(image.annotations) or None,
-        "artifactStatus": "ACTIVE",
+        "artifactStatus": image.status(now),
     }

@@ -15,7 +15,10 @@ from ecr_twin.services import Call, Services
 
 _ARN_PARTS = 6
 #: Account settings with an effect in the twin, and their defaults (facts §1).
-_ACCOUNT_SETTINGS = {"BLOB_MOUNTING": ("DISABLED", ("ENABLED", "DISABLED"))}
+_ACCOUNT_SETTINGS = {
+    "BLOB_MOUNTING": ("DISABLED", ("ENABLED", "DISABLED")),
+    "REGISTRY_POLICY_SCOPE": ("V1", ("V1", "V2")),
+}
 
 
 async def put_image_tag_mutability(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:

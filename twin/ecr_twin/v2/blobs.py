@@ -6,7 +6,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from ecr_twin.actions.layers import find_upload
 from ecr_twin.errors import Refusal
+from ecr_twin.layers import Upload
 from ecr_twin.v2.exchange import Exchange
 from ecr_twin.v2.problems import problem
 
@@ -16,6 +18,8 @@ _CONTENT_RANGE = re.compile(r"(?:bytes )?(?P<first>\d+)-\d+(?:/\S+)?")
 async def get(exchange: Exchange) -> web.Response:
     """GET: 307 to the blob host (B1, fact 6)."""
     digest = exchange.route.reference
+    if exchange.services.profile.pull_needs_availability:  # [?], facts §10
+        exchange.services.admit(exchange.call, "ecr:BatchCheckLayerAvailability", exchange.route.name)
     try:
         result = await exchange.perform("GetDownloadUrlForLayer", {"layerDigest": digest})
     except Refusal as refusal:
@@ -26,8 +30,10 @@ async def get(exchange: Exchange) -> web.Response:
 
 
 async def head(exchange: Exchange) -> web.Response:
-    """HEAD: answered from the layer's record, without a redirect ([?] in the facts)."""
+    """HEAD: answered from the layer's record, or by a redirect ([?], fact 29)."""
     digest = exchange.route.reference
+    if exchange.services.profile.blob_head == "redirect":
+        return await get(exchange)
     result = await exchange.perform("BatchCheckLayerAvailability", {"layerDigests": [digest]})
     layer = result["layers"][0] if result["layers"] else {}
     if layer.get("layerAvailability") != "AVAILABLE":
@@ -49,6 +55,9 @@ async def start(exchange: Exchange) -> web.Response:
     if "layerDigest" in result:
         return _created(exchange, result["layerDigest"])
     upload_id = result["uploadId"]
+    digest = query.get("digest")
+    if digest and exchange.services.profile.single_post == "accepted":  # [?], fact 29
+        return await _complete(exchange, upload_id, digest)
     return web.Response(status=HTTPStatus.ACCEPTED, headers=_progress(exchange, upload_id, 0))
 
 
@@ -74,7 +83,31 @@ async def append(exchange: Exchange) -> web.Response:
 
 async def finish(exchange: Exchange) -> web.Response:
     """PUT: commits; the body may be the last chunk or the whole blob (B5, facts 11 and 12)."""
-    upload_id, digest = exchange.route.reference, exchange.request.query.get("digest", "")
+    return await _complete(exchange, exchange.route.reference, exchange.request.query.get("digest", ""))
+
+
+async def progress(exchange: Exchange) -> web.Response:
+    """GET of an upload: 204 and how far it is; the Range is the same stale one (B3, [I])."""
+    upload = _upload(exchange)
+    headers = _progress(exchange, upload.id, upload.first_part or 0)
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+
+
+async def cancel(exchange: Exchange) -> web.Response:
+    """DELETE of an upload: 204 and it is gone, or 405 ([?], fact 29)."""
+    if exchange.services.profile.upload_delete == "unsupported":
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", "The operation is unsupported.")
+    exchange.services.layers.forget(_upload(exchange).id)
+    return web.Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _upload(exchange: Exchange) -> Upload:
+    # No API action stands behind these two; whoever may upload may ask [I].
+    repository = exchange.services.admit(exchange.call, "ecr:UploadLayerPart", exchange.route.name)
+    return find_upload(exchange.services, repository, exchange.route.reference)
+
+
+async def _complete(exchange: Exchange, upload_id: str, digest: str) -> web.Response:
     body = exchange.stream()
     head_chunk = await anext(body, b"")
     if head_chunk:

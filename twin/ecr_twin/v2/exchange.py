@@ -1,6 +1,5 @@
 """One HTTP call on the v2 face: its route, its caller, and what it spent."""
 
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,39 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from ecr_twin.actions import perform
-from ecr_twin.backing import CHUNK
 from ecr_twin.services import Call, Services
-
-_ROUTES = tuple(
-    (kind, re.compile(pattern))
-    for kind, pattern in (
-        ("ping", r"/v2/?"),
-        ("catalog", r"/v2/_catalog"),
-        ("tags", r"/v2/(?P<name>.+)/tags/list"),
-        ("uploads", r"/v2/(?P<name>.+)/blobs/uploads/?"),
-        ("upload", r"/v2/(?P<name>.+)/blobs/uploads/(?P<reference>[0-9a-f-]+)"),
-        ("blob", r"/v2/(?P<name>.+)/blobs/(?P<reference>[^/]+)"),
-        ("manifest", r"/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)"),
-        ("referrers", r"/v2/(?P<name>.+)/referrers/(?P<reference>[^/]+)"),
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a path asks for."""
-
-    kind: str
-    name: str = ""
-    reference: str = ""
-
-
-def route(path: str) -> Route | None:
-    """Read a path; None when it is none of the v2 API."""
-    for kind, pattern in _ROUTES:
-        if match := pattern.fullmatch(path):
-            return Route(kind, **match.groupdict())
-    return None
+from ecr_twin.streams import incoming
+from ecr_twin.v2.routes import Route
 
 
 @dataclass(slots=True)
@@ -75,6 +44,6 @@ class Exchange:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Stream the body, in pieces."""
-        async for chunk in self.request.content.iter_chunked(CHUNK):
+        async for chunk in incoming(self.request):
             self.bytes_in += len(chunk)
             yield chunk

@@ -10,11 +10,13 @@ from aiohttp import web
 from ecr_twin.authorization import Caller
 from ecr_twin.errors import Refusal
 from ecr_twin.names import Registry
+from ecr_twin.requests import from_where
 from ecr_twin.services import Call, Services
 from ecr_twin.tokens import TokenError
 from ecr_twin.v2 import blobs, listing, manifests
-from ecr_twin.v2.exchange import Exchange, route
+from ecr_twin.v2.exchange import Exchange
 from ecr_twin.v2.problems import problem, translate
+from ecr_twin.v2.routes import route
 
 _Handler = Callable[[Exchange], Awaitable[web.Response]]
 _EXPIRED = "Your authorization token has expired. Reauthenticate and try again."
@@ -38,6 +40,9 @@ _HANDLERS: Mapping[tuple[str, str], _Handler] = {
     ("POST", "uploads"): blobs.start,
     ("PATCH", "upload"): blobs.append,
     ("PUT", "upload"): blobs.finish,
+    ("GET", "upload"): blobs.progress,
+    ("DELETE", "upload"): blobs.cancel,
+    ("DELETE", "manifest"): manifests.delete,
 }
 
 
@@ -66,8 +71,8 @@ class Gateway:
         try:
             response = await handler(exchange)
         except Refusal as refusal:
-            config = self._services.config
-            response = translate(refusal, config.profile.tag_invalid_status, config.limits.retry_after_seconds)
+            profile = self._services.profile
+            response = translate(refusal, profile.tag_invalid_status, profile.retry_after_seconds)
         self._count(exchange, response)
         return response
 
@@ -80,7 +85,8 @@ class Gateway:
             raise TokenError("unknown") from error
         if scheme.lower() != "basic" or user != "AWS":
             raise TokenError("unknown")
-        return self._services.tokens.caller(password, registry.region)
+        caller = self._services.tokens.caller(password, registry.region)
+        return from_where(caller, self._services.endpoints, request)
 
     def _unauthorized(self, error: TokenError, registry: Registry) -> web.Response:
         if error.fault == "expired":  # A3, fact 3: no challenge, so refresh driven by a 401 never happens

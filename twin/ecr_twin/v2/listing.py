@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ecr_twin.errors import Refusal
 from ecr_twin.manifests import OCI_INDEX
+from ecr_twin.names import partition
 from ecr_twin.v2.exchange import Exchange
 
 #: L1, fact 24.
@@ -37,6 +38,9 @@ async def catalog(exchange: Exchange) -> web.Response:
 
 async def referrers(exchange: Exchange) -> web.Response:
     """Referrers: an image index; filtered by artifactType when asked (F1), whole or in pages (F2, [?])."""
+    china = partition(exchange.call.registry.region) == "aws-cn"
+    if china and not exchange.services.profile.referrers_in_china:  # [?], fact 21
+        raise Refusal("InvalidParameterException", "The operation is unsupported.")
     query = exchange.request.query
     wanted = query.getall("artifactType", [])
     pages = exchange.services.profile.referrers_over_http == "pages"

@@ -11,6 +11,7 @@ from ecr_twin.errors import Refusal
 from ecr_twin.manifests import MANIFEST_BYTES, digest_of
 from ecr_twin.names import is_digest
 from ecr_twin.v2.exchange import Exchange
+from ecr_twin.v2.problems import problem
 
 _GENERIC = frozenset(("", "application/octet-stream", "application/json"))
 
@@ -48,6 +49,21 @@ async def put(exchange: Exchange) -> web.Response:
         status=HTTPStatus.CREATED,
         headers={"Location": f"{exchange.base}/manifests/{digest}", "Docker-Content-Digest": digest},
     )
+
+
+async def delete(exchange: Exchange) -> web.Response:
+    """DELETE, by tag or by digest: 202, or 404 as it was before 2021 ([?], [F: roadmap#1229])."""
+    if exchange.services.profile.manifest_delete == "not-found":
+        return web.Response(status=HTTPStatus.NOT_FOUND, text="404 page not found\n")
+    reference = exchange.route.reference
+    image_id = {"imageDigest" if is_digest(reference) else "imageTag": reference}
+    result = await exchange.perform("BatchDeleteImage", {"imageIds": [image_id]})
+    if failures := result["failures"]:
+        code, reason = failures[0]["failureCode"], failures[0]["failureReason"]
+        if code == "ImageReferencedByManifestList":  # M8; the v2 code is [I]
+            return problem(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", reason)
+        raise Refusal("ImageNotFoundException", reason)
+    return web.Response(status=HTTPStatus.ACCEPTED)
 
 
 def _refuse_same_digest(exchange: Exchange, params: Mapping[str, Any]) -> None:
