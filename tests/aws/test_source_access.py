@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from aws.conftest import DEVELOPMENT, PRODUCTION, REGION, TOOLS, Aws, Launch
 from oci.images import image
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.twin
 SID = f"TransshipAllowPull{PRODUCTION}"
 EDITOR = {"roleArn": f"arn:aws:iam::{DEVELOPMENT}:role/transship-access", "externalId": "transship-example"}
 READER = {"roleArn": f"arn:aws:iam::{DEVELOPMENT}:role/transship-source", "externalId": "transship-example"}
+LOOKER = {"roleArn": f"arn:aws:iam::{DEVELOPMENT}:role/transship-look", "externalId": "transship-example"}
 WRITER = {"roleArn": f"arn:aws:iam::{PRODUCTION}:role/transship-write", "externalId": "transship-example"}
 LAMBDA = {
     "Sid": "LambdaECRImageRetrievalPolicy",
@@ -291,6 +293,15 @@ def test_a_prepared_source_costs_nothing_until_the_next_resync(aws: Aws, path: s
     assert _requests(aws) == before
 
 
+def test_what_upkeep_has_seen_in_place_costs_a_promotion_nothing(aws: Aws, path: str) -> None:
+    aws.act_as("transship-controller").source_access.apply(policy(), source(path))
+    restarted = aws.act_as("transship-controller", resync=3600.0)
+    restarted.upkeep.look(policy(), [path])
+    before = _requests(aws)
+    restarted.prepare_source(policy(), source(path))
+    assert _requests(aws) == before
+
+
 def test_what_is_in_place_is_not_written_again(aws: Aws, path: str) -> None:
     aws.act_as("transship-controller").source_access.apply(policy(), source(path))
     before = aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests
@@ -380,8 +391,9 @@ def test_a_principal_that_aws_does_not_know_yet_is_waited_for(aws: Aws, controll
             "may not sts:AssumeRole on arn:aws:iam::111111111111:role/transship-access",
         ),
         (READER, "transship-source/transship-shop may not ecr:GetRepositoryPolicy"),
+        (LOOKER, "transship-look/transship-shop may not ecr:SetRepositoryPolicy"),
     ],
-    ids=["a wrong external id", "a role that may not edit"],
+    ids=["a wrong external id", "a role that may not look", "a role that may not write"],
 )
 def test_an_editor_that_is_refused_is_reported_and_nobody_stands_in_for_it(
     aws: Aws, controller: AwsRegistries, path: str, access: dict[str, Any], words: str
@@ -413,6 +425,20 @@ def test_both_identities_are_told_and_one_that_is_refused_does_not_hide_the_othe
     assert (wrong.standings[0].status, wrong.standings[0].reason) == ("False", "Denied")
     assert wrong.standings[0].message.startswith("source: ")
     assert "may not sts:AssumeRole" in wrong.standings[0].message
+
+
+def test_a_document_that_names_somebody_deleted_is_not_taken_for_one_that_heals(
+    controller: AwsRegistries, path: str
+) -> None:
+    opened = controller.source_access.open(policy(), source(path))
+    gone = {**LAMBDA, "Principal": {"AWS": "AROAEXAMPLEDELETED000"}}
+    with Stubber(opened.client) as stub:  # the twin deletes no roles
+        text = json.dumps({"Version": "2012-10-17", "Statement": [gone]})
+        stub.add_response("get_repository_policy", {"policyText": text})
+        refusal = "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Principal not found'"
+        stub.add_client_error("set_repository_policy", "InvalidParameterException", refusal)
+        with pytest.raises(NeedsHuman, match=r"were deleted \(AROAEXAMPLEDELETED000\); remove those"):
+            controller.source_access.apply(policy(), source(path))
 
 
 def test_a_source_that_does_not_exist_is_not_an_error_of_access(controller: AwsRegistries) -> None:

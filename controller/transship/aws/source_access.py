@@ -217,8 +217,7 @@ class SourceAccess:
             return False
         self.apply(policy, repository)
         self._try(policy, repository)
-        with self._lock:
-            self._good[policy.name, repository] = grant, self._now() + self._resync
+        self._note(policy, repository, grant, is_tried=True)
         return seen is None
 
     def apply(self, policy: PromotionPolicy, repository: Repository) -> bool:
@@ -237,6 +236,7 @@ class SourceAccess:
             for written in range(_WRITES):
                 edit = Edit(opened.read(), grant)
                 if not edit.is_needed:
+                    self._note(policy, repository, grant)
                     return bool(written)
                 opened.write(edit.after)
                 with self._lock:
@@ -312,11 +312,21 @@ class SourceAccess:
                 f"{grant.account} on {repository}; give them the same principalArns, organizationId and describe",
             )
 
-    def _try(self, policy: PromotionPolicy, repository: Repository) -> None:
-        """Whether the reader is let in, for a while after a write; later its own attempt says why it is not."""
+    def _is_spreading(self, repository: Repository) -> bool:
+        """Whether we wrote so lately that AWS may not act upon it yet."""
         with self._lock:
             written = self._written.get(repository)
-        if written is None or self._now() - written > _SPREADING_SECONDS:
+        return written is not None and self._now() - written <= _SPREADING_SECONDS
+
+    def _note(self, policy: PromotionPolicy, repository: Repository, grant: Grant, *, is_tried: bool = False) -> None:
+        """Remember that the source can be read, when that is known."""
+        if is_tried or not self._is_spreading(repository):
+            with self._lock:
+                self._good[policy.name, repository] = grant, self._now() + self._resync
+
+    def _try(self, policy: PromotionPolicy, repository: Repository) -> None:
+        """Whether the reader is let in, for a while after a write; later its own attempt says why it is not."""
+        if not self._is_spreading(repository):
             return
         host, reader = self._host_of(repository.registry), Identity.of(policy.name, policy.source)
         try:
