@@ -121,16 +121,7 @@ def test_a_new_repository_has_every_setting_also_those_that_cannot_be_given_at_b
     assert json.loads(ecr.get_lifecycle_policy(repositoryName=path)["lifecyclePolicyText"]) == json.loads(LIFECYCLE)
     assert json.loads(ecr.get_repository_policy(repositoryName=path)["policyText"])["Statement"][0]["Sid"] == "Pull"
     assert ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"] == [{"Key": "team", "Value": "shop"}]
-    assert (
-        drifts(
-            controller,
-            wanted(
-                **EVERYTHING,
-            ),
-            path,
-        )[0]
-        == "AsWanted"
-    )
+    assert drifts(controller, parse_for(wanted(**EVERYTHING), path), path) == ("AsWanted", "1 repository as wanted")
 
 
 @pytest.mark.twin
