@@ -245,6 +245,9 @@ def test_two_policies_that_want_different_statements_for_one_account_both_say_so
             controller.source_access.apply(wanted, source(path))
         assert caught.value.reason is Reason.POLICY_AMBIGUOUS
     assert "Condition" not in aws.statements(path)[0]
+    controller.upkeep.forget("wide")
+    assert controller.source_access.apply(narrow, source(path))
+    assert "Condition" in aws.statements(path)[0]
     controller.source_access.apply(policy("third"), source(aws.repository()))
 
 

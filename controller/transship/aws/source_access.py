@@ -274,6 +274,14 @@ class SourceAccess:
             f"our statement {grant.sid} comes back into the policy of {repository}; see whether an operator keeps it",
         )
 
+    def forget(self, policy_name: str) -> None:
+        """Drop what is remembered of a policy; statements stay where they are."""
+        with self._lock:
+            for claims in self._wanted.values():
+                claims.pop(policy_name, None)
+            for key in [key for key in self._good if key[0] == policy_name]:
+                del self._good[key]
+
     def matching(self, policy: PromotionPolicy) -> Iterator[Repository]:
         """Every existing repository of the source that the policy matches.
 
@@ -295,7 +303,7 @@ class SourceAccess:
     def _claim(self, policy: PromotionPolicy, repository: Repository, grant: Grant) -> None:
         """One account has one statement: two policies that want two of them would undo each other's for ever.
 
-        A claim is good until two resyncs have passed without it being renewed, because its policy is gone then.
+        A claim is good until its policy is forgotten, or two resyncs have passed without it being renewed.
         """
         mine, now = meaning(grant.statement()), self._now()
         with self._lock:

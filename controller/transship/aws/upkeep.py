@@ -52,6 +52,10 @@ class AwsUpkeep:
         """See `Upkeep`."""
         self._differs = differs
 
+    def forget(self, policy_name: str) -> None:
+        """See `Upkeep`."""
+        self._source_access.forget(policy_name)
+
     def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
         """See `promotion.ports.Registries`."""
         if not policy.source_access.manage_policy or EcrHost.of(repository.registry) is None:
@@ -92,7 +96,9 @@ class AwsUpkeep:
                 identities |= {side.value: arn} if arn else {}
         standings = list(self._identities(who, identities))
         access, repositories = _Findings(), _Findings()
-        if policy.source_access.manage_policy and Side.SOURCE in identities:
+        if not policy.source_access.manage_policy:
+            self.forget(policy.name)
+        elif Side.SOURCE in identities:
             standings.append(self._look_at_source(policy, names, access))
         if policy.destination_repository.names_anything and Side.DESTINATION in identities:
             standings.append(self._look_at_destination(policy, names, repositories))

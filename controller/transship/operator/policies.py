@@ -82,6 +82,7 @@ class PolicyReconciler:
         if found is None:
             with self._lock:
                 self._memory.pop(name, None)
+            self._upkeep.forget(name)
             return
         uid, generation, policy = found
         reason, message = self._judge(policy)

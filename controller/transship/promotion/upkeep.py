@@ -45,5 +45,8 @@ class Upkeep(Protocol):
         Never raises for what AWS does: that ends in the inspection.
         """
 
+    def forget(self, policy_name: str) -> None:
+        """A policy is gone, or wants nothing any more: it no longer stands in the way of others."""
+
     def tell(self, differs: Callable[[str], None]) -> None:
         """Call `differs` with the name of a policy when promoting has found or done something that it should tell."""
