@@ -184,7 +184,7 @@ def test_many_who_make_it_at_once_all_find_it_made(aws: Aws, path: str) -> None:
 
 @pytest.mark.twin
 def test_who_is_faster_but_makes_it_otherwise_is_found_out(aws: Aws, controller: AwsRegistries, path: str) -> None:
-    asked, told = parse_for(wanted(imageTagMutability="IMMUTABLE"), path), []
+    asked, told = parse_for(wanted(imageTagMutability="IMMUTABLE", lifecyclePolicy=LIFECYCLE), path), []
     controller.upkeep.tell(told.append)
 
     def make_it_first(**_: Any) -> None:

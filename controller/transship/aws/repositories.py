@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
 
 _SHOWN = 120
+_NOTHING = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,9 @@ def _compare(observed: Observed, settings: RepositorySettings) -> Iterator[Drift
             "promote again",
         )
     if settings.lifecycle_policy and not _same(observed.lifecycle_policy, settings.lifecycle_policy, equal_json):
-        yield Drift("lifecyclePolicy", observed.lifecycle_policy or "none", settings.lifecycle_policy)
+        yield Drift("lifecyclePolicy", observed.lifecycle_policy or _NOTHING, settings.lifecycle_policy)
     if settings.policy and not _same(observed.policy, settings.policy, _means):
-        yield Drift("policy", observed.policy or "none", settings.policy)
+        yield Drift("policy", observed.policy or _NOTHING, settings.policy)
     lacking = {key: each for key, each in sorted(settings.tags.items()) if observed.tags.get(key) != each}
     if lacking:
         found = {key: observed.tags[key] for key in lacking if key in observed.tags}
@@ -247,6 +249,14 @@ class _Opened:
         return wanted.text
 
 
+class _Zeal(Enum):
+    """How far to go with what differs."""
+
+    REPORT = "change nothing"
+    COMPLETE = "set what is not set"
+    MEND = "change whatever can be changed"
+
+
 class Repositories:
     """Makes destination repositories what a policy wants. Thread-safe.
 
@@ -289,7 +299,7 @@ class Repositories:
             settings, until = self._compared.get((policy.name, repository), (None, 0.0))
         if settings == policy.destination_repository and self._now() < until:
             return ()
-        return self._attempt(policy, opened, described, mend=policy.destination_repository.mend)
+        return self._attempt(policy, opened, described, _Zeal.REPORT)
 
     def look(self, policy: PromotionPolicy, repository: Repository) -> tuple[Drift, ...] | None:
         """What of a repository is not as wanted, after mending what may be mended; None when it does not exist.
@@ -302,7 +312,7 @@ class Repositories:
             described = opened.describe()
         if described is None:
             return None
-        return self._settle(policy, opened, described, mend=policy.destination_repository.mend)
+        return self._settle(policy, opened, described, _Zeal.REPORT)
 
     def matching(self, policy: PromotionPolicy) -> Iterator[Repository]:
         """Every existing repository of the destination that the policy matches.
@@ -342,15 +352,16 @@ class Repositories:
             described = opened.describe()
         if described is None:
             return ()  # gone again, or not to be seen yet: pushing will tell
-        # What CreateRepository does not take is still to be set on one that we have just made.
-        return self._attempt(policy, opened, described, mend=is_ours or policy.destination_repository.mend)
+        # What CreateRepository does not take is still to be set. One that somebody else has made meanwhile, or we
+        # ourselves in an attempt whose answer was lost, is completed, and not changed.
+        return self._attempt(policy, opened, described, _Zeal.MEND if is_ours else _Zeal.COMPLETE)
 
     def _attempt(
-        self, policy: PromotionPolicy, opened: _Opened, described: Mapping[str, Any], *, mend: bool
+        self, policy: PromotionPolicy, opened: _Opened, described: Mapping[str, Any], zeal: _Zeal
     ) -> tuple[Drift, ...]:
         """Settle, and have what goes wrong be part of what is found: the image can come all the same."""
         try:
-            found = self._settle(policy, opened, described, mend=mend)
+            found = self._settle(policy, opened, described, zeal)
         except TransshipError as error:
             return (Drift("destinationRepository", "not to be looked at", "as in the policy", error.message),)
         with self._lock:
@@ -358,18 +369,20 @@ class Repositories:
         return found
 
     def _settle(
-        self, policy: PromotionPolicy, opened: _Opened, described: Mapping[str, Any], *, mend: bool
+        self, policy: PromotionPolicy, opened: _Opened, described: Mapping[str, Any], zeal: _Zeal
     ) -> tuple[Drift, ...]:
         with self._locks.hold(opened.repository):
             with aws_errors(f"read the settings of {opened.repository}"):
                 observed = opened.observe(described)
+            zeal = _Zeal.MEND if policy.destination_repository.mend else zeal
             drifts = compare(observed, policy.destination_repository)
-            return tuple(each for drift in drifts for each in _mended(opened, observed, drift, mend=mend))
+            return tuple(each for drift in drifts for each in _mended(opened, observed, drift, zeal))
 
 
-def _mended(opened: _Opened, observed: Observed, drift: Drift, *, mend: bool) -> Iterator[Drift]:
+def _mended(opened: _Opened, observed: Observed, drift: Drift, zeal: _Zeal) -> Iterator[Drift]:
     """Mend one difference; what is left of it."""
-    if not mend or drift.field == "encryption":
+    may = zeal is _Zeal.MEND or (zeal is _Zeal.COMPLETE and drift.found == _NOTHING)
+    if not may or drift.field == "encryption":
         yield drift
         return
     try:
