@@ -7,6 +7,10 @@ repository, tag, digest, principal, action. They never hold bodies, query string
 """
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transship.denials import Denial
 
 
 class Side(StrEnum):
@@ -59,6 +63,9 @@ class TransshipError(Exception):
         message: one sentence that says what happened and, where somebody has to act, what to do.
         side: the registry that was talked to, when one was.
         step: what was being done, in the words of the design ("resolve", "read manifest", "push blob", ...).
+
+    Attributes:
+        denial: who may not do what, where IAM refused and said so.
     """
 
     def __init__(self, reason: Reason, message: str, *, side: Side | None = None, step: str = "") -> None:
@@ -67,6 +74,7 @@ class TransshipError(Exception):
         self.message = message
         self.side = side
         self.step = step
+        self.denial: Denial | None = None
 
     def __str__(self) -> str:
         place = " ".join(part for part in (self.side or "", self.step) if part)

@@ -35,10 +35,13 @@ def promotion(**spec: Any) -> PromotionPolicy:
     return policy(**{"source": source, "sourceGrace": "0s", **spec})
 
 
-def build(registries: AwsRegistries, path: str, contents: dict[str, Content]) -> None:
-    """Push images to development as whoever the registries are for."""
-    own = policy(source={"registry": str(PRODUCTION)}, destination={"registry": str(DEVELOPMENT)})
-    repository = registries.destination(own, Repository.of(DEVELOPMENT, path))
+def build(
+    registries: AwsRegistries, path: str, contents: dict[str, Content], *, registry: Registry = DEVELOPMENT
+) -> None:
+    """Push images to a registry as whoever the registries are for."""
+    elsewhere = Registry("333333333333.dkr.ecr.eu-west-1.amazonaws.com")
+    own = policy(source={"registry": str(elsewhere)}, destination={"registry": str(registry)})
+    repository = registries.destination(own, Repository.of(registry, path))
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda item: push(repository, item[1], Tag(item[0])), contents.items()))
 

@@ -118,6 +118,15 @@ class Images:
             return False
         return any(each.get("imageStatus") in {"ARCHIVED", "ACTIVATING"} for each in answer.get("imageDetails", []))
 
+    def repository_exists(self) -> bool:
+        """Whether the repository itself is there.
+
+        Raises:
+            NeedsHuman, RetryLater: of AWS.
+        """
+        answer = self._call_named("look up", "describe_repositories", repositoryNames=[self._repository.path])
+        return bool(answer.get("repositories"))
+
     def _get(self, step: str, targets: Sequence[Target]) -> dict[Target, Descriptor | None]:
         """The answers of one call; of what ECR neither gives nor calls missing there is no answer."""
         manifests, absent = self._images(step, targets)
@@ -148,7 +157,10 @@ class Images:
                 yield Digest.parse(layer["layerDigest"])
 
     def _ask(self, step: str, method: str, **arguments: Any) -> Mapping[str, Any]:
-        """The answer of one call; an empty one when there is nothing to answer about."""
+        """The answer of one call about images; an empty one when there is nothing to answer about."""
+        return self._call_named(step, method, repositoryName=self._repository.path, **arguments)
+
+    def _call_named(self, step: str, method: str, **arguments: Any) -> Mapping[str, Any]:
         try:
             with aws_errors(f"look into {self._repository}"):
                 return self._call(method, arguments)
@@ -159,7 +171,7 @@ class Images:
     def _call(self, method: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
         call: Callable[..., Mapping[str, Any]] = getattr(self._clients.ecr(self._identity, self._host), method)
         try:
-            return call(registryId=self._host.account, repositoryName=self._repository.path, **arguments)
+            return call(registryId=self._host.account, **arguments)
         except ClientError as error:
             if code_of(error) not in _NOWHERE:
                 raise

@@ -62,7 +62,9 @@ def from_answer(doing: str, error: ClientError) -> TransshipError:
     row = of_api(code, status, text)
     denial = Denial.read(text) if row.reason is Reason.DENIED else None
     advice = str(denial or row.advice or "check the policy's settings and the account's quotas")
-    return row.error(row.reason, f"cannot {doing}: AWS answered {code or f'HTTP {status}'}; {advice}")
+    mapped = row.error(row.reason, f"cannot {doing}: AWS answered {code or f'HTTP {status}'}; {advice}")
+    mapped.denial = denial
+    return mapped
 
 
 def from_client(doing: str, error: BotoCoreError | Boto3Error) -> TransshipError:

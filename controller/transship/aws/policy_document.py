@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transship.aws import permissions
 from transship.errors import NeedsHuman, Reason
 
 MAX_CHARACTERS = 10_240
 """Of a repository policy (ecr.md §1, from botocore's model)."""
-PULL_ACTIONS = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+PULL_ACTIONS = permissions.PULL.actions
 """What pulling across accounts needs (ecr.md §5)."""
-LIST_ACTIONS = ("ecr:DescribeImages", "ecr:ListImages")
+LIST_ACTIONS = permissions.LIST.actions
 """What is needed beyond that to see which tags there are."""
 
 Statement = Mapping[str, Any]

@@ -9,6 +9,7 @@ import typer
 from transship import __version__
 from transship.cli import policy
 from transship.cli.environment import load_settings
+from transship.cli.explain import explain_command
 from transship.cli.wiring import build_operator
 from transship.errors import TransshipError
 from transship.settings import Settings
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 
 app.add_typer(policy.app)
+app.command("explain")(explain_command)
 
 
 @app.callback()

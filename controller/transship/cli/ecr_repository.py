@@ -51,6 +51,14 @@ class EcrRepository:
             yield manifest
         yield from self._http.fetch_manifests(left)
 
+    def exists(self) -> bool:
+        """Whether the repository itself is there, with images or without.
+
+        Raises:
+            NeedsHuman, RetryLater: of AWS.
+        """
+        return self._images.repository_exists()
+
     def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
         """See `Fetcher`."""
         return self._http.open_blob(blob)

@@ -7,23 +7,21 @@ rights for it. A policy need not say `managePolicy` for that.
 import difflib
 import json
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from transship.aws.policy_document import Grant, PolicyDocument
 from transship.aws.source_access import SourceAccess
 from transship.cli.environment import load_settings
+from transship.cli.policy_files import Files, read_policies
 from transship.cli.wiring import build_registries
 from transship.errors import TransshipError
 from transship.oci.reference import Repository
-from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
+from transship.promotion.policy import PolicyError, PromotionPolicy
 
 app = typer.Typer(
     name="policy",
@@ -33,9 +31,6 @@ app = typer.Typer(
 _DIFFERS = 2
 _COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED}
 
-Files = Annotated[
-    list[str], typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
-]
 Paths = Annotated[
     list[str] | None, typer.Argument(help="Repositories, by their path in the source registry: shop/checkout")
 ]
@@ -62,7 +57,7 @@ def show(
 ) -> None:
     """Print the statement that a policy wants, as a policy document of its own. Nothing is read from ECR."""
     with _telling() as access:
-        for policy in _policies(files):
+        for policy in read_policies(files):
             grant = access.grant(policy)
             if grant is None:
                 typer.echo(f"{policy.name}: reader and source are in one account; no statement is needed", err=True)
@@ -123,31 +118,10 @@ def _telling() -> Iterator[SourceAccess]:
         raise typer.Exit(1) from error
 
 
-def _policies(files: Iterable[str]) -> Iterator[PromotionPolicy]:
-    """The PromotionPolicies of YAML files; resources of other kinds are passed over."""
-    found = [each for name in files for each in _resources(name) if each.get("kind") == "PromotionPolicy"]
-    if not found:
-        raise PolicyError("no PromotionPolicy in the files given")
-    for resource in found:
-        try:
-            yield parse_policy(resource)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise PolicyError(f"a PromotionPolicy lacks a field, or one has the wrong type: {error}") from error
-
-
-def _resources(name: str) -> list[Mapping[str, Any]]:
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        found = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise PolicyError(f"{name} cannot be read: {error}") from error
-    return [item for each in found for item in (each.get("items", []) if each.get("kind") == "List" else [each])]
-
-
 def _places(
     access: SourceAccess, files: Iterable[str], paths: Sequence[str] | None, *, everything: bool
 ) -> Iterator[_Place]:
-    policies = list(_policies(files))
+    policies = list(read_policies(files))
     if bool(paths) == everything:
         raise PolicyError("name repositories, or say --all")
     if paths:

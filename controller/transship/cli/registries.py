@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transship.aws.batch import Images
 from transship.aws.hosts import EcrHost
-from transship.aws.identity import Clients, Identity, Reach
+from transship.aws.identity import Caller, Clients, Identity, Reach
 from transship.aws.locks import RepositoryLocks
 from transship.aws.quotas import Quotas
 from transship.aws.repositories import Repositories
@@ -91,6 +91,23 @@ class AwsRegistries:
     def ensure_repository(self, policy: PromotionPolicy, repository: Repository) -> None:
         """See `Registries`."""
         self.upkeep.ensure_repository(policy, repository)
+
+    def caller(self, policy: PromotionPolicy, endpoint: Endpoint) -> Caller | None:
+        """Who AWS says one side of a policy is; None when its registry is not ECR.
+
+        Raises:
+            NeedsHuman, RetryLater: of AWS; the role may not be assumed.
+        """
+        host = EcrHost.of(endpoint.registry)
+        return None if host is None else self._clients.caller(Identity.of(policy.name, endpoint), host)
+
+    def authorize(self, policy: PromotionPolicy, endpoint: Endpoint) -> None:
+        """See to it that there is a token for one side of a policy, as a request would.
+
+        Raises:
+            NeedsHuman, RetryLater: there is none to be had.
+        """
+        self._credentials(Identity.of(policy.name, endpoint), endpoint.registry).authorization(endpoint.registry)
 
     def _open(
         self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side

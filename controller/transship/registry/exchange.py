@@ -64,9 +64,12 @@ class Exchange:
         renewed = self._renew(asked, authorization)
         if renewed == authorization:
             return response
-        finish(response)
         if not request.is_repeatable:
+            refusal = Refusal.read(response)
+            if refusal.denial is not None:
+                raise failure(asked, refusal)  # no other token would change that
             raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} refused the credentials; they have been renewed")
+        finish(response)
         return self._open(asked, url, request, renewed)
 
     def fetch(self, asked: Asked, request: Request) -> tuple[BaseHTTPResponse, str]:

@@ -59,14 +59,15 @@ class Refusal:
 
     status: int
     code: str = ""
-    denial: str = ""
+    denial: Denial | None = None
     after: float | None = None
 
     @classmethod
     def read(cls, response: BaseHTTPResponse) -> "Refusal":
         """Read status, code and denial of an error answer, and be done with it."""
         body = finish(response)
-        return cls(response.status, _code(body), _denial(body), retry_after(response))
+        denial = Denial.read(body.decode("utf-8", "replace"))
+        return cls(response.status, _code(body), denial, retry_after(response))
 
     def __str__(self) -> str:
         return f"HTTP {self.status} {self.code}".strip()
@@ -98,12 +99,14 @@ def failure(asked: Asked, refusal: Refusal) -> TransshipError:
     advice = _advice(asked, refusal, row)
     if row.heals:
         return asked.retry(row.reason, f"{said}: {advice}" if advice else said, refusal.after)
-    return asked.human(row.reason, f"{said}; {advice}")
+    error = asked.human(row.reason, f"{said}; {advice}")
+    error.denial = refusal.denial
+    return error
 
 
 def _advice(asked: Asked, refusal: Refusal, row: Row) -> str:
     if row.reason is Reason.DENIED:
-        return refusal.denial or f"{row.advice}; {_what_to_check(asked)}"
+        return str(refusal.denial) if refusal.denial else f"{row.advice}; {_what_to_check(asked)}"
     if row.reason is Reason.REPOSITORY_MISSING:
         return f"create the repository {asked.repository}, or let the policy create it"
     if row.reason is Reason.REFUSED_BY_REGISTRY:
@@ -117,11 +120,6 @@ def _what_to_check(asked: Asked) -> str:
         f"check that the policy's role may {need} this repository, by its own permissions and by the "
         "repository's policy"
     )
-
-
-def _denial(body: bytes) -> str:
-    denial = Denial.read(body.decode("utf-8", "replace"))
-    return str(denial) if denial is not None else ""
 
 
 def _code(body: bytes) -> str:

@@ -1,0 +1,123 @@
+"""`transship explain`, as somebody asks who has just been refused (on the ECR twin)."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from aws.conftest import Aws
+from aws.fleet import DEVELOPMENT, PRODUCTION, ROLE, build, unhurried
+from aws.test_policy_commands import resource
+from oci.images import image
+from transship.aws.permissions import PULL
+from transship.cli.app import app
+
+Explain = Callable[..., Result]
+BY_ROLE = {"registry": str(DEVELOPMENT), "roleArn": ROLE, "externalId": "transship-example"}
+CONTROLLER = "arn:aws:iam::222222222222:user/transship-controller"
+
+
+@pytest.fixture
+def path(aws: Aws) -> str:
+    """A repository in development with an image v1."""
+    found = aws.repository()
+    build(aws.act_as("ci", quotas=unhurried()), found, {"v1": image([b"layer"])})
+    return found
+
+
+@pytest.fixture
+def explain(aws: Aws, tmp_path: Path) -> Explain:
+    """Run the command as the controller's user with a file of one policy."""
+
+    def run(*arguments: str, **spec: Any) -> Result:
+        aws.act_as("transship-controller")
+        file = tmp_path / "policy.yaml"
+        wanted = {"source": BY_ROLE, "destinationRepository": {"create": True}, **spec}
+        file.write_text(yaml.safe_dump(resource(**wanted)))
+        return CliRunner().invoke(app, ["explain", "-f", str(file), *arguments])
+
+    return run
+
+
+def findings(result: Result) -> dict[str, str]:
+    return {each["step"]: each["finding"] for each in json.loads(result.stdout)[0]["steps"]}
+
+
+def step(result: Result, finding: str = "missing") -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in json.loads(result.stdout)[0]["steps"] if each["finding"] == finding)
+    return found
+
+
+def test_what_can_be_promoted_is_said_to_be_step_by_step(explain: Explain, path: str) -> None:
+    result = explain(f"{PRODUCTION}/{path}:v1")
+    assert result.exit_code == 0, result.output
+    assert f"OK        source image           {image([b'layer']).root.descriptor}" in result.stdout
+    assert f"OK        destination identity   {CONTROLLER}" in result.stdout
+    assert "does not exist and will be created" in result.stdout
+    assert "MISSING" not in result.stdout
+
+
+def test_nothing_is_written(aws: Aws, explain: Explain, path: str) -> None:
+    aws.twin.ledger.reset()
+    explain(f"{PRODUCTION}/{path}:v1")
+    assert {row["action"].partition(":")[2] for row in aws.twin.ledger.rows()} <= {
+        "AssumeRole",
+        "GetCallerIdentity",
+        "GetAuthorizationToken",
+        "BatchGetImage",
+        "DescribeRepositories",
+    }
+
+
+def test_a_repository_policy_that_lacks_us_is_given_as_json_and_mends_it(aws: Aws, explain: Explain, path: str) -> None:
+    direct = {"registry": str(DEVELOPMENT)}
+    result = explain(f"{PRODUCTION}/{path}:v1", "-o", "json", source=direct)
+    assert result.exit_code == 1
+    missing = step(result)
+    assert missing["statement"] == PULL.shared(CONTROLLER)
+    assert missing["belongs_in"] == f"the policy of the repository arn:aws:ecr:eu-west-1:111111111111:repository/{path}"
+    assert "no resource-based policy allows it" in missing["message"]
+    aws.set_policy(path, missing["statement"])
+    assert explain(f"{PRODUCTION}/{path}:v1", source=direct).exit_code == 0
+
+
+def test_a_role_that_may_not_be_assumed_blocks_its_side_and_not_the_other(explain: Explain, path: str) -> None:
+    guess = BY_ROLE | {"externalId": "guess"}
+    result = explain(f"{PRODUCTION}/{path}:v1", "-o", "json", source=guess)
+    assert result.exit_code == 1
+    assert "sts:AssumeRole" in step(result)["message"]
+    assert not {"source token", "source image"} & findings(result).keys()
+    assert findings(result)["destination identity"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("reference", "spec", "says"),
+    [
+        ("{path}:gone", {}, "does not exist"),
+        ("elsewhere/{path}:v1", {"repositories": ["shop/*"]}, "no PromotionPolicy lets"),
+        ("{path}:v1", {"tags": {"deny": ["v*"]}}, "denies the tag"),
+        ("{path}:v1", {"destinationRepository": {"create": False}}, "set destinationRepository.create"),
+        ("{path}:v 1", {}, "tag"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(
+    explain: Explain, path: str, reference: str, spec: dict[str, Any], says: str
+) -> None:
+    result = explain(f"{PRODUCTION}/{reference.format(path=path)}", **spec)
+    assert result.exit_code == 1
+    assert says in result.stdout
+
+
+def test_an_immutable_promise_is_checked_too(aws: Aws, explain: Explain, path: str) -> None:
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
+    other = {"v1": image([b"other"])}
+    own = aws.act_as("transship-controller", quotas=unhurried())
+    build(own, path, other, registry=PRODUCTION)
+    result = explain(f"{PRODUCTION}/{path}:v1")
+    assert result.exit_code == 1
+    assert "name another tag (tagConflict: Refuse)" in result.stdout
+    assert explain(f"{PRODUCTION}/{path}:v1", tagConflict="Overwrite").exit_code == 0
