@@ -72,6 +72,7 @@ def configuration(**profile: Any) -> dict[str, Any]:
                 "users": [
                     user("ci", everything),
                     user("reader", allow("ecr:GetAuthorizationToken", "ecr:BatchGetImage")),
+                    user("pusher", allow("ecr:GetAuthorizationToken", "ecr:InitiateLayerUpload")),
                     user("nobody"),
                 ],
                 "roles": [
@@ -118,7 +119,17 @@ class World:
     _counter: list[int] = field(default_factory=list)
     _passwords: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def client(self, service: str, who: str = "ci", region: str = REGION, session: dict[str, str] | None = None) -> Any:
+    def client(
+        self,
+        service: str,
+        who: str = "ci",
+        region: str = REGION,
+        session: dict[str, str] | None = None,
+        endpoint: str | None = None,
+        **more: Any,
+    ) -> Any:
+        """Make a boto3 client; ``endpoint`` names the VPC endpoint it comes through."""
+        proxy = self.twin.proxy_through(endpoint) if endpoint else self.twin.proxy_url
         keys = session or {"AccessKeyId": f"AKIA{who.upper():0<16}", "SecretAccessKey": f"secret-of-{who}"}
         client = boto3.client(
             service,
@@ -128,7 +139,7 @@ class World:
             aws_session_token=keys.get("SessionToken"),
             verify=self.twin.ca_path,
             config=botocore.config.Config(
-                proxies={"https": self.twin.proxy_url}, retries={"total_max_attempts": 1}, parameter_validation=False
+                proxies={"https": proxy}, retries={"total_max_attempts": 1}, parameter_validation=False, **more
             ),
         )
         self.stack.callback(client.close)
@@ -230,6 +241,13 @@ def manifest(config: dict[str, Any], layers: list[dict[str, Any]], **extra: Any)
 
 def digest_of(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+def referrer(world: World, name: str, subject: str, kind: str, salt: str) -> bytes:
+    config = world.push_blob(name, b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
+    layer = world.push_blob(name, salt.encode()) | {"mediaType": kind}
+    subject_descriptor = {"mediaType": OCI_MANIFEST, "digest": subject, "size": 1}
+    return manifest(config, [layer], artifactType=kind, subject=subject_descriptor, annotations={"salt": salt})
 
 
 def tarball(path: Path, content: bytes) -> Path:

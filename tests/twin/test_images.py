@@ -19,6 +19,7 @@ from twin.clients import (
     World,
     digest_of,
     manifest,
+    referrer,
 )
 
 pytestmark = pytest.mark.twin
@@ -225,13 +226,6 @@ def test_an_image_has_at_most_a_thousand_tags(world: World) -> None:
     asyncio.run_coroutine_threadsafe(fill(), world.twin._loop).result(10)
     with pytest.raises(ClientError, match="LimitExceededException"):
         ecr.put_image(repositoryName=name, imageManifest=body, imageTag="one-more")
-
-
-def referrer(world: World, name: str, subject: str, kind: str, salt: str) -> bytes:
-    config = world.push_blob(name, b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
-    layer = world.push_blob(name, salt.encode()) | {"mediaType": kind}
-    subject_descriptor = {"mediaType": OCI_MANIFEST, "digest": subject, "size": 1}
-    return manifest(config, [layer], artifactType=kind, subject=subject_descriptor, annotations={"salt": salt})
 
 
 def test_referrers_are_listed_and_filtered_on_both_faces(world: World) -> None:
