@@ -142,8 +142,14 @@ def _text(shape: Shape, value: str, path: str) -> None:
     if allowed and value not in allowed:
         raise invalid(path, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
     pattern = shape.metadata.get("pattern")
-    if pattern and not re.fullmatch(pattern, value):
+    if pattern and not _pattern(pattern).fullmatch(value):
         raise invalid(path, f"must satisfy regular expression '{pattern}'")
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern of the model; Java's classes of letters, numbers and blanks are nearly Python's."""
+    return re.compile(text.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s"))
 
 
 def _within(shape: Shape, measure: float, path: str, what: str) -> None:
