@@ -179,11 +179,15 @@ class World:
         headers = dict(more.pop("headers", {}))
         if who is not None and path.startswith("/"):
             secret = password if password is not None else self.password(who, region)
-            headers["Authorization"] = "Basic " + base64.b64encode(f"AWS:{secret}".encode()).decode()
+            headers |= self.basic(secret)
         url = path if path.startswith("https:") else f"https://{account}.dkr.ecr.{region}.amazonaws.com{path}"
         with self.pool() as pool:
             response = pool.request(method, url, headers=headers, redirect=False, **more)
             return Answer(response.status, response.headers, response.data)
+
+    @staticmethod
+    def basic(password: str) -> dict[str, str]:
+        return {"Authorization": "Basic " + base64.b64encode(f"AWS:{password}".encode()).decode()}
 
     def crane(self, *arguments: str, who: str = "ci", accounts: tuple[str, ...] = (SOURCE, DESTINATION)) -> Any:
         """Run crane with the token of a principal for the given registries."""
