@@ -1,6 +1,6 @@
 """What the reconcilers write and when they look again, against an in-memory cluster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,14 @@ from transship.metrics import Metrics
 from transship.operator.hooks import HookReconciler
 from transship.operator.known import Known
 from transship.operator.picture import Picture
+from transship.operator.policies import PolicyReconciler
 from transship.operator.queue import WorkQueue
 from transship.operator.requests import RequestReconciler
 from transship.operator.workloads import WorkloadReconciler
 from transship.promotion.policy import PromotionPolicy
 from transship.promotion.promoter import Promoter
 from transship.promotion.request import RequestKey, parse_request
+from transship.promotion.upkeep import Inspection
 from transship.promotion.workload import ContainerImage, WorkloadKey
 
 from . import world
@@ -42,6 +44,19 @@ class Registries:
     ensure_repository = source
 
 
+class NoUpkeep:
+    """Nothing is wanted of AWS."""
+
+    def look(self, policy: PromotionPolicy, promoted: Iterable[str]) -> Inspection:
+        return Inspection()
+
+    def forget(self, policy_name: str) -> None:
+        """Nothing was remembered."""
+
+    def tell(self, differs: Callable[[str], None]) -> None:
+        """Nothing ever differs."""
+
+
 class Bench:
     """The reconcilers on one picture, with queues whose threads are not started."""
 
@@ -54,6 +69,8 @@ class Bench:
         self.woken: list[WorkloadKey] = []
         self.picture = Picture(self.known, self.cluster, lambda: self.changes.append("policies"), self.changes.append)
         self.workload_queue: WorkQueue[WorkloadKey] = WorkQueue("workloads", lambda _: None, 1)
+        self.policy_queue: WorkQueue[str] = WorkQueue("policies", lambda _: None, 1)
+        self.upkeep_queue: WorkQueue[str] = WorkQueue("upkeep", lambda _: None, 1)
         self.request_queue: WorkQueue[RequestKey] = WorkQueue("requests", lambda _: None, 1)
         common: dict[str, Any] = {
             "known": self.known,
@@ -62,6 +79,7 @@ class Bench:
             "clock": lambda: NOW,
         }
         self.hooks = HookReconciler(**common, history_limit=2, promote=self.promoted.append)
+        self.policies = PolicyReconciler(**common, upkeep=NoUpkeep(), resync=600.0)
         self.workloads = WorkloadReconciler(
             **common,
             picture=self.picture,
@@ -224,6 +242,19 @@ def test_back_off_of_a_hook_grows_while_its_status_cannot_be_written(bench: Benc
     bench.cluster.failure = None
     bench.hooks.reconcile(HOOK, queue)
     assert queue._failures == {}
+
+
+def test_back_off_of_a_policy_grows_while_its_status_cannot_be_written(bench: Bench) -> None:
+    bench.known.see_policy(world.policy())
+    bench.cluster.failure = DOWN
+    queue, upkeep = bench.policy_queue, bench.upkeep_queue
+
+    assert _failures(queue, lambda: bench.policies.reconcile("shop", queue, upkeep), "shop", 3) == 3
+
+    bench.cluster.failure = None
+    bench.policies.reconcile("shop", queue, upkeep)
+    assert queue._failures == {}
+    assert list(upkeep._due) == ["shop"]
 
 
 def test_back_off_of_a_workload_grows_while_its_registry_does_not_answer(bench: Bench) -> None:

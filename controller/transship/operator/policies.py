@@ -77,12 +77,12 @@ class PolicyReconciler:
 
     def reconcile(self, name: str, queue: WorkQueue[str], upkeep: WorkQueue[str]) -> None:
         """Judge one policy, and have AWS looked after when its spec is new."""
-        queue.forget(name)
         found = self._known.policy(name)
         if found is None:
             with self._lock:
                 self._memory.pop(name, None)
             self._upkeep.forget(name)
+            queue.forget(name)
             return
         uid, generation, policy = found
         reason, message = self._judge(policy)
@@ -98,15 +98,17 @@ class PolicyReconciler:
             _log.info("policy judged", policy=name, reason=reason, note=message)
         if not is_looked_at and isinstance(policy, PromotionPolicy):
             upkeep.add(name)
+        queue.forget(name)
 
     def look_after(self, name: str, queue: WorkQueue[str], policies: WorkQueue[str]) -> None:
         """Have AWS be as one policy wants it, leave what was found, and set when to look again."""
         found = self._known.policy(name)
-        queue.forget(name)
         if found is None:
+            queue.forget(name)
             return
         uid, generation, policy = found
         if isinstance(policy, PolicyError):
+            queue.forget(name)
             return
         inspection = self._upkeep.look(policy, self._promoted(policy))
         memory = self._remember(name)
@@ -118,6 +120,7 @@ class PolicyReconciler:
                 told = {"condition": each.condition, "reason": each.reason, "note": each.message}
                 _log.info("policy looked after", policy=name, **told)
         policies.add(name)
+        queue.forget(name)
         if inspection.retry:
             queue.add(name, min(_SOON, self._resync))
             return
