@@ -91,8 +91,15 @@ API: tuple[Row, ...] = (
         reason=Reason.DENIED,
         heals=False,
         advice="the credentials of the controller are not valid: configure others",
+        codes=frozenset({"UnrecognizedClientException", "InvalidClientTokenId"}),
+    ),
+    Row(
+        next=Next.ASK_A_HUMAN,
+        reason=Reason.DENIED,
+        heals=False,
+        advice="either the controller's clock is wrong by minutes, or its secret key is not that of its access key",
         codes=frozenset(
-            {"UnrecognizedClientException", "InvalidClientTokenId", "SignatureDoesNotMatch", "InvalidSignature"}
+            {"SignatureDoesNotMatch", "InvalidSignature", "InvalidSignatureException", "RequestTimeTooSkewed"}
         ),
     ),
     Row(
@@ -168,6 +175,13 @@ API: tuple[Row, ...] = (
         advice="AWS is in trouble",
         codes=frozenset({"ServerException", "InternalFailure", "ServiceUnavailable", "ServiceUnavailableException"}),
         statuses=_SERVER_ERRORS,
+    ),
+    Row(
+        next=Next.RETRY,
+        reason=Reason.REGISTRY_ERROR,
+        heals=True,
+        advice="its answer broke off or was not its own",
+        codes=frozenset({""}),
     ),
 )
 """Answers of the ECR API and of STS."""

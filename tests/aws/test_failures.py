@@ -42,7 +42,7 @@ def answered(code: str, message: str = CANARY, status: int = 400) -> ClientError
         ("ServerException", RetryLater, Reason.REGISTRY_ERROR),
         ("LimitExceededException", NeedsHuman, Reason.REFUSED_BY_REGISTRY),
         ("InvalidParameterException", NeedsHuman, Reason.REFUSED_BY_REGISTRY),
-        (f"not a code {CANARY}", NeedsHuman, Reason.REFUSED_BY_REGISTRY),
+        (f"not a code {CANARY}", RetryLater, Reason.REGISTRY_ERROR),
     ],
 )
 def test_an_answer_of_aws_says_what_happens_next(code: str, kind: type[TransshipError], reason: Reason) -> None:
@@ -53,6 +53,10 @@ def test_an_answer_of_aws_says_what_happens_next(code: str, kind: type[Transship
 
 def test_any_answer_with_a_server_status_can_heal() -> None:
     assert isinstance(raised(answered("Strange", status=503)), RetryLater)
+
+
+def test_an_answer_that_lacks_a_promised_member_can_heal() -> None:
+    assert isinstance(raised(KeyError(CANARY)), RetryLater)
 
 
 def test_a_denial_names_who_may_not_do_what_where() -> None:

@@ -17,6 +17,7 @@ API_ROWS = [
     ("TooManyRequestsException", 429, "", Next.SLOW_DOWN, Reason.THROTTLED, RetryLater),
     ("ExpiredTokenException", 403, "", Next.RENEW, Reason.REGISTRY_ERROR, RetryLater),
     ("UnrecognizedClientException", 400, "", Next.ASK_A_HUMAN, Reason.DENIED, NeedsHuman),
+    ("InvalidSignatureException", 403, "Signature expired", Next.ASK_A_HUMAN, Reason.DENIED, NeedsHuman),
     ("AccessDeniedException", 400, "", Next.ASK_A_HUMAN, Reason.DENIED, NeedsHuman),
     ("KmsException", 400, "", Next.ASK_A_HUMAN, Reason.DENIED, NeedsHuman),
     (
@@ -40,6 +41,7 @@ API_ROWS = [
     ("LimitExceededException", 400, "", Next.ASK_A_HUMAN, Reason.REFUSED_BY_REGISTRY, NeedsHuman),
     ("ServerException", 500, "", Next.RETRY, Reason.REGISTRY_ERROR, RetryLater),
     ("Strange", 503, "", Next.RETRY, Reason.REGISTRY_ERROR, RetryLater),
+    ("", 400, "", Next.RETRY, Reason.REGISTRY_ERROR, RetryLater),
     ("Strange", 400, "", Next.ASK_A_HUMAN, Reason.REFUSED_BY_REGISTRY, NeedsHuman),
 ]
 REGISTRY_ROWS = [

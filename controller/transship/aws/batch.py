@@ -146,15 +146,16 @@ class Images:
             manifest = _manifest(image)
             if manifest is not None:
                 self._kept.add(manifest)
-                found.update((target, manifest) for target in _names(image["imageId"]) if target in wanted)
+                found.update((target, manifest) for target in _names(image.get("imageId", {})) if target in wanted)
         gone = [each for each in answer.get("failures", []) if each.get("failureCode") in _ABSENT]
         return found, {target for each in gone for target in _names(each.get("imageId", {})) if target in wanted}
 
     def _available(self, digests: Sequence[Digest]) -> Iterator[Digest]:
         answer = self._ask("look up", "batch_check_layer_availability", layerDigests=[str(each) for each in digests])
         for layer in answer.get("layers", []):
-            if layer.get("layerAvailability") == "AVAILABLE":
-                yield Digest.parse(layer["layerDigest"])
+            digest = _digest(layer.get("layerDigest"))
+            if layer.get("layerAvailability") == "AVAILABLE" and digest is not None:
+                yield digest
 
     def _ask(self, step: str, method: str, **arguments: Any) -> Mapping[str, Any]:
         """The answer of one call about images; an empty one when there is nothing to answer about."""
@@ -196,8 +197,17 @@ def _image_id(target: Target) -> Any:
 def _names(image_id: Mapping[str, Any]) -> Iterator[Target]:
     if "imageTag" in image_id:
         yield Tag(image_id["imageTag"])
-    if "imageDigest" in image_id:
-        yield Digest.parse(image_id["imageDigest"])
+    digest = _digest(image_id.get("imageDigest"))
+    if digest is not None:
+        yield digest
+
+
+def _digest(text: object) -> Digest | None:
+    """A digest of an answer; None when it is none: an answer that was damaged on its way answers nothing."""
+    try:
+        return Digest.parse(str(text))
+    except ValueError:
+        return None
 
 
 def _manifest(image: Mapping[str, Any]) -> Manifest | None:

@@ -46,6 +46,9 @@ def aws_errors(doing: str) -> Iterator[None]:
         raise from_answer(doing, error) from None  # its text is AWS's and may hold more than the allow-list
     except (BotoCoreError, Boto3Error) as error:
         raise from_client(doing, error) from None
+    except LookupError:
+        # An answer without a member that AWS's model promises has been damaged on its way.
+        raise RetryLater(Reason.REGISTRY_ERROR, f"cannot {doing}: AWS's answer is not in the form it has") from None
 
 
 def code_of(error: ClientError) -> str:

@@ -89,12 +89,12 @@ def fetcher(clients: Clients, identity: Identity, host: EcrHost, clock: Callable
     def fetch() -> Token:
         who = identity.role_arn or "the controller's own identity"
         with aws_errors(f"get a registry token in {host.region} as {who}"):
-            answer = clients.ecr(identity, host).get_authorization_token()
-        data = answer["authorizationData"]
+            data = clients.ecr(identity, host).get_authorization_token()["authorizationData"]
         if not data:
             raise NeedsHuman(Reason.DENIED, f"AWS gave no registry token in {host.region} as {who}; check its rights")
         now = clock()
-        expires = data[0].get("expiresAt", now)
-        return Token(f"Basic {data[0]['authorizationToken']}", now, expires.astimezone(UTC))
+        with aws_errors(f"read the registry token of {who}"):
+            header = f"Basic {data[0]['authorizationToken']}"
+        return Token(header, now, data[0].get("expiresAt", now).astimezone(UTC))
 
     return fetch
