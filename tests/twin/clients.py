@@ -189,17 +189,31 @@ class World:
     def basic(password: str) -> dict[str, str]:
         return {"Authorization": "Basic " + base64.b64encode(f"AWS:{password}".encode()).decode()}
 
-    def crane(self, *arguments: str, who: str = "ci", accounts: tuple[str, ...] = (SOURCE, DESTINATION)) -> Any:
-        """Run crane with the token of a principal for the given registries."""
+    def environment(self, who: str = "ci", accounts: tuple[str, ...] = (SOURCE, DESTINATION)) -> dict[str, str]:
+        """Variables with which stock clients reach the twin, trust it, and are somebody."""
         auth = base64.b64encode(f"AWS:{self.password(who)}".encode()).decode()
         home = self.folder / f"home-{who}"
         home.mkdir(exist_ok=True)
         hosts = [f"{account}.dkr.ecr.{REGION}.amazonaws.com" for account in accounts]
         (home / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth} for host in hosts}}))
-        environment = {**self.twin.environment(), "DOCKER_CONFIG": str(home), "HOME": str(home)}
+        return {
+            **self.twin.environment(),
+            "HOME": str(home),
+            "PATH": "/usr/bin:/bin",
+            "DOCKER_CONFIG": str(home),
+            "REGISTRY_AUTH_FILE": str(home / "config.json"),
+            "AWS_ACCESS_KEY_ID": f"AKIA{who.upper():0<16}",
+            "AWS_SECRET_ACCESS_KEY": f"secret-of-{who}",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_MAX_ATTEMPTS": "1",
+            "AWS_PAGER": "",
+        }
+
+    def crane(self, *arguments: str, who: str = "ci", accounts: tuple[str, ...] = (SOURCE, DESTINATION)) -> Any:
+        """Run crane with the token of a principal for the given registries."""
         return subprocess.run(
             [str(self.crane_binary), *arguments],
-            env=environment,
+            env=self.environment(who, accounts),
             capture_output=True,
             text=True,
             check=False,

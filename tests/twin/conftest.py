@@ -9,7 +9,57 @@ from typing import Any
 import pytest
 
 from ecr_twin import Twin
+from localworld import tools as pinned
+from localworld.errors import WorldError
+from twin import stock
 from twin.clients import Clock, Launch, World, configuration
+
+FAILURES = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the stock clients that the chosen tests need, outside of any test's time limit; a failure is kept."""
+    failures = session.config.stash.setdefault(FAILURES, {})
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        if "regctl_binary" in asked:
+            try:
+                pinned.ensure(["regctl"])
+            except WorldError as error:
+                failures["regctl"] = str(error)
+        if "aws_binary" in asked:
+            try:
+                stock.aws_cli()
+            except LookupError as error:
+                failures["aws"] = str(error)
+
+
+@pytest.fixture(scope="session")
+def regctl_binary(request: pytest.FixtureRequest) -> Path:
+    """The regctl binary: a stock client of registries that knows referrers."""
+    if "regctl" in request.config.stash[FAILURES]:
+        pytest.fail(request.config.stash[FAILURES]["regctl"], pytrace=False)
+    return pinned.TOOLS["regctl"].path("regctl")
+
+
+@pytest.fixture(scope="session")
+def aws_binary(request: pytest.FixtureRequest) -> Path:
+    """The AWS CLI."""
+    if "aws" in request.config.stash[FAILURES]:
+        pytest.fail(request.config.stash[FAILURES]["aws"], pytrace=False)
+    return stock.aws_cli()
+
+
+@pytest.fixture(scope="session")
+def skopeo_binary() -> Path:
+    """The skopeo of the machine."""
+    try:
+        return stock.skopeo()
+    except LookupError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,8 @@ def test_referrers_are_listed_and_filtered_on_both_faces(world: World) -> None:
     subject = world.pushed(name)
     bodies = {kind: referrer(world, name, subject, kind, kind) for kind in ("test/sbom", "test/signature")}
     for body in bodies.values():
-        assert world.put(name, digest_of(body), body).status == 201
+        answer = world.put(name, digest_of(body), body)
+        assert (answer.status, answer.headers["OCI-Subject"]) == (201, subject)
     everything = world.http("GET", f"/v2/{name}/referrers/{subject}")
     assert everything.headers["Content-Type"] == OCI_INDEX
     listed = json.loads(everything.body)["manifests"]

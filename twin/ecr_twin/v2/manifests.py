@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ecr_twin.actions.push import tag_is_immutable
 from ecr_twin.errors import Refusal
-from ecr_twin.manifests import MANIFEST_BYTES, digest_of
+from ecr_twin.manifests import MANIFEST_BYTES, digest_of, parse
 from ecr_twin.names import is_digest
 from ecr_twin.v2.exchange import Exchange
 from ecr_twin.v2.problems import problem
@@ -45,10 +45,10 @@ async def put(exchange: Exchange) -> web.Response:
             raise
         _refuse_same_digest(exchange, params)
     digest = digest_of(body)
-    return web.Response(
-        status=HTTPStatus.CREATED,
-        headers={"Location": f"{exchange.base}/manifests/{digest}", "Docker-Content-Digest": digest},
-    )
+    headers = {"Location": f"{exchange.base}/manifests/{digest}", "Docker-Content-Digest": digest}
+    if subject := parse(body, params["imageManifestMediaType"]).subject:
+        headers["OCI-Subject"] = subject  # F1, fact 21: without it clients keep a list of referrers in a tag
+    return web.Response(status=HTTPStatus.CREATED, headers=headers)
 
 
 async def delete(exchange: Exchange) -> web.Response:
