@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/transship-system/leases/transsh
 KILL_POINTS = (4, 20, 36)
 IMAGE_WORKERS = 8
 GRACE_SECONDS = 30.0
+AUTHORIZATION = re.compile(r"""Authorization["']?\s*[:=]|\b(Basic|Bearer) [A-Za-z0-9+/_-]{16}""")
 
 
 def _uploads(scene: Scene) -> int:
@@ -210,7 +212,7 @@ def test_no_credential_is_in_any_log_event_status_or_command_line(
         # A registry token is base64 of "AWS:<password>", and a request carries it as Basic authentication.
         assert base64.b64encode(b"AWS:").decode()[:5] not in text, place
         assert "X-Amz-Signature" not in text, place
-        assert "Authorization" not in text, place
+        assert not AUTHORIZATION.search(text), place
 
 
 def _secrets(world: World) -> set[str]:

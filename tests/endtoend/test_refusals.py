@@ -160,8 +160,7 @@ def test_a_wrong_external_id_is_denied_with_who_may_not_do_what_and_what_to_do(s
         "Denied",
         [
             f"arn:aws:iam::{PRODUCTION}:user/transship-controller may not sts:AssumeRole on {SOURCE_ROLE}",
-            "allow it there and in the role's trust policy",
-            "external id",
+            "in the role's trust policy, with the external id that the PromotionPolicy names",
         ],
         scene.image(name="other/checkout"),
     )
