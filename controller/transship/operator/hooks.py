@@ -12,15 +12,14 @@ import structlog
 
 from transship.errors import NeedsHuman, Reason
 from transship.operator.known import Known
+from transship.operator.orders import Orders
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
 from transship.promotion.request import (
     PromotionRequest,
     RequestKey,
-    request_for,
     request_name,
     require_images,
-    superseded,
 )
 from transship.promotion.status import Phase, format_time
 from transship.promotion.workload import Workload, WorkloadKey
@@ -55,7 +54,7 @@ class HookReconciler:
         self._cluster = cluster
         self._metrics = metrics
         self._clock = clock
-        self._history_limit = history_limit
+        self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
@@ -91,25 +90,15 @@ class HookReconciler:
         self._cluster.write_job_status(hook.key, hook.uid, _failed(hook, self._clock(), error.reason, error.message))
 
     def _ensure(self, hook: Workload, key: RequestKey) -> PromotionRequest | None:
-        request = self._known.request(key)
+        request = self._known.request(key) or self._orders.place(hook, hook.images)
         if request is None:
-            found = self._cluster.create_request(request_for(hook, hook.images)) or self._cluster.request(key)
-            if found is None:
-                return None
-            request, _ = self._known.see_request(found)
-            _log.info("request made", request=str(key), hook=str(hook.key), images=len(hook.images))
-            self._promote(key)
-            self._prune(hook.key, key.name)
+            return None
         require_images(request, hook.images)
         if _has_verdict(request) and not _speaks_of(request, hook):
             # A verdict from before the hook was made is another sync's: look again, from the beginning.
             self._known.ask(key, hook.created_at)
             self._promote(key)
         return request
-
-    def _prune(self, key: WorkloadKey, current: str) -> None:
-        for old in superseded(self._known.requests_of(key), current, self._history_limit):
-            self._cluster.delete_request(old.key, old.uid)
 
     def _job_status(self, hook: Workload, request: PromotionRequest) -> dict[str, Any]:
         now = self._clock()

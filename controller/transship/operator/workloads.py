@@ -14,18 +14,14 @@ import structlog
 from transship.errors import NeedsHuman
 from transship.oci.reference import Reference
 from transship.operator.known import Known
+from transship.operator.orders import Orders
 from transship.operator.picture import Picture
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
 from transship.promotion.policy import Namespace, PromotionPolicy, covering
 from transship.promotion.ports import Registries
 from transship.promotion.request import (
-    PromotionRequest,
     RequestKey,
-    request_for,
-    request_name,
-    require_images,
-    superseded,
 )
 from transship.promotion.status import Phase
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_workload
@@ -109,7 +105,7 @@ class WorkloadReconciler:
         self._metrics = metrics
         self._clock = clock
         self._resync = resync
-        self._history_limit = history_limit
+        self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
@@ -156,9 +152,8 @@ class WorkloadReconciler:
         images = self._covered(workload)
         if not images:
             return
-        request_key = RequestKey(key.namespace, request_name(key, images))
         try:
-            request, is_new = self._ensure(workload, images, request_key)
+            request = self._orders.place(workload, images)
         except NeedsHuman as error:
             # No request can be made of it, so the workload itself has to tell.
             _log.warning("workload refused", workload=str(key), reason=error.reason, note=error.message)
@@ -166,27 +161,7 @@ class WorkloadReconciler:
                 workload.regarding, warning=True, reason=error.reason, note=error.message, now=self._clock()
             )
             return
-        if is_new:
-            self._promote(request_key)
-            self._prune(key, request_key.name)
-        elif request is not None and request.status.phase is Phase.PROMOTED:
+        if request is not None and request.status.phase is Phase.PROMOTED:
             # It was there and is not any more: promote it again. What is stalled or retrying is being looked after.
-            self._known.ask(request_key, self._clock())
-            self._promote(request_key)
-
-    def _ensure(
-        self, workload: Workload, images: tuple[ContainerImage, ...], key: RequestKey
-    ) -> tuple[PromotionRequest | None, bool]:
-        created = self._cluster.create_request(request_for(workload, images))
-        found = created or self._cluster.request(key)
-        if found is None:
-            return None, False
-        request, _ = self._known.see_request(found)
-        require_images(request, images)
-        if created is not None:
-            _log.info("request made", request=str(key), workload=str(workload.key), images=len(images))
-        return request, created is not None
-
-    def _prune(self, key: WorkloadKey, current: str) -> None:
-        for old in superseded(self._known.requests_of(key), current, self._history_limit):
-            self._cluster.delete_request(old.key, old.uid)
+            self._known.ask(request.key, self._clock())
+            self._promote(request.key)
