@@ -56,9 +56,11 @@ def in_parallel(step: Any, jobs: Sequence[Job]) -> None:
         list(pool.map(step, jobs))
 
 
-def desk(registries: AwsRegistries, images: Iterable[tuple[str, str]], **spec: Any) -> Desk:
+def desk(
+    registries: AwsRegistries, images: Iterable[tuple[str, str]], *, to: Registry = PRODUCTION, **spec: Any
+) -> Desk:
     """A request for images, each (repository, tag), and the promoter that looks at it, with as many workers."""
-    wanted = {f"c{number}": f"{PRODUCTION}/{path}:{tag}" for number, (path, tag) in enumerate(images)}
+    wanted = {f"c{number}": f"{to}/{path}:{tag}" for number, (path, tag) in enumerate(images)}
     made = Desk(World(), wanted, [promotion(**spec)])
     made.promoter = Promoter(registries, made.clock, in_parallel)
     return made
