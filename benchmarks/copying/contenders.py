@@ -11,7 +11,7 @@ from copying import scenarios
 from copying.world import World
 from localworld import tools
 
-NEEDS = ("delayline", "crane", "regctl")
+NEEDS = ("delayline", "crane", "regctl", "distribution")
 HELP_SECONDS = 60.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OURS = (sys.executable, "-m", "transship")

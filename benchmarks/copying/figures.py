@@ -1,6 +1,6 @@
 """From runs to figures: medians, ratios, and what they say about the bars."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -9,6 +9,7 @@ from copying.scenarios import OURS, Bars
 
 RSS_TOLERANCE = 1.05
 MEBIBYTE = 2**20
+UNKNOWN = "not measured"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Row:
         ratio: the median, over the rounds, of its wall time / ours in the same round.
         cpu: median processor seconds per 10^9 bytes moved; None when nothing had to be moved.
         memory: the largest peak of any run, in bytes.
-        requests: median.
+        requests: median; `connections` likewise.
         sent: median of the bytes the destination received; `read`: of the bytes the servers gave out.
         note: what cannot be said in figures.
     """
@@ -32,6 +33,7 @@ class Row:
     cpu: float | None = None
     memory: float | None = None
     requests: float | None = None
+    connections: float | None = None
     sent: float | None = None
     read: float | None = None
     note: str = ""
@@ -44,7 +46,7 @@ class Verdict:
     scenario: str
     what: str
     bar: str
-    measured: str = "not measured"
+    measured: str = UNKNOWN
     is_met: bool | None = None
 
 
@@ -69,11 +71,23 @@ def row(outcome: Outcome, name: str) -> Row:
         ratio=None if name == OURS else ratio(outcome, name, lambda run: run.wall),
         cpu=median(run.cpu for run in good) / per_gigabyte if per_gigabyte else None,
         memory=max(run.memory for run in good),
-        requests=median(run.counts.requests for run in good),
-        sent=median(run.counts.received for run in good),
-        read=median(run.counts.served for run in good),
+        requests=counted(good, "requests"),
+        connections=counted(good, "connections"),
+        sent=counted(good, "received"),
+        read=counted(good, "served"),
         note=note,
     )
+
+
+def counted(runs: Sequence[Run], what: str) -> float | None:
+    """The median of something that the servers count, when they count."""
+    seen: list[float] = [getattr(run.counts, what) for run in runs if run.counts is not None]
+    return median(seen) if seen else None
+
+
+def throttled(runs: Sequence[Run]) -> int | None:
+    """The most answers 429 of any run."""
+    return max((run.counts.by_kind.get("429", 0) for run in runs if run.counts is not None), default=None)
 
 
 def ratio(outcome: Outcome, peer: str, figure: Callable[[Run], float]) -> float | None:
@@ -91,11 +105,11 @@ def _note(outcome: Outcome, name: str) -> str:
         return "not run: the time was over"
     failed = sum(1 for run in runs if run.failure)
     wrong = sum(1 for run in runs if run.complaints)
-    throttled = max(run.counts.by_kind.get("429", 0) for run in runs)
+    refused = throttled(runs)
     notes = [
         f"fails in {failed} of {len(runs)}" if failed else "",
         f"WRONG RESULT in {wrong} of {len(runs)}" if wrong else "",
-        f"up to {throttled} answers 429" if throttled else "",
+        f"up to {refused} answers 429" if refused else "",
     ]
     return ", ".join(note for note in notes if note)
 
@@ -111,15 +125,16 @@ def _verdicts(outcome: Outcome, by_name: dict[str, Outcome]) -> Iterator[Verdict
     ours = row(outcome, OURS)
     for peer, bar in bars.ratios.items():
         measured = ratio(outcome, peer, lambda run: run.wall)
-        yield _at_least(Verdict(scenario.name, f"wall {peer} / ours", f"≥ {bar:g}"), measured, bar)
+        fails = bool(outcome.runs.get(peer)) and not outcome.good(peer)
+        blank = Verdict(scenario.name, f"wall {peer} / ours", f"≥ {bar:g}", "the peer fails" if fails else UNKNOWN)
+        yield _at_least(blank, measured, bar)
     yield from _shares(outcome, bars)
     if bars.memory is not None:
         what = Verdict(scenario.name, "peak memory", f"≤ {bars.memory / MEBIBYTE:.0f} MiB")
         yield _at_most(what, ours.memory, bars.memory, lambda value: f"{value / MEBIBYTE:.0f} MiB")
     if scenario.ecr_quotas:
-        runs = outcome.good(OURS)
-        throttled = max((run.counts.by_kind.get("429", 0) for run in runs), default=None)
-        yield _at_most(Verdict(scenario.name, "answers 429", "0"), throttled, 0, lambda value: f"{value:.0f}")
+        refused = throttled(outcome.good(OURS))
+        yield _at_most(Verdict(scenario.name, "answers 429", "0"), refused, 0, "{:.0f}".format)
     if scenario.at_most_rss_of:
         other = by_name.get(scenario.at_most_rss_of)
         theirs = row(other, OURS).memory if other else None
@@ -132,7 +147,7 @@ def _shares(outcome: Outcome, bars: Bars) -> Iterator[Verdict]:
     """What we may need, as a share of what a peer needs."""
     for what, limits, figure in (
         ("processor time", bars.cpu, lambda run: run.cpu),
-        ("requests", bars.requests, lambda run: run.counts.requests),
+        ("requests", bars.requests, lambda run: run.counts.requests if run.counts else 0),
     ):
         for peer, bar in limits.items():
             inverse = ratio(outcome, peer, figure)

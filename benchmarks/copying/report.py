@@ -13,7 +13,8 @@ from localworld.errors import WorldError
 BEGIN = "<!-- measured by `make bench`; do not edit by hand -->"
 END = "<!-- end of what was measured -->"
 COLUMNS = (
-    "who", "wall s", "least - most", "/ ours", "CPU s/GB", "MiB", "requests", "MB sent", "MB read", "remarks",
+    "who", "wall s", "least - most", "/ ours", "CPU s/GB", "MiB", "requests", "connections", "MB sent", "MB read",
+    "remarks",
 )  # fmt: skip
 VERDICT_COLUMNS = ("scenario", "what", "bar", "measured", "")
 
@@ -75,6 +76,7 @@ def _cells(row: Row) -> list[str]:
         _shown(row.cpu, "{:.2f}".format),
         _shown(row.memory, lambda value: f"{value / MEBIBYTE:.0f}"),
         _shown(row.requests, "{:.0f}".format),
+        _shown(row.connections, "{:.0f}".format),
         _shown(row.sent, lambda value: f"{value / 1e6:.1f}"),
         _shown(row.read, lambda value: f"{value / 1e6:.1f}"),
         row.note,

@@ -9,6 +9,7 @@ from pathlib import Path
 from copying import contenders, verification
 from copying.contenders import Contender
 from copying.content import Generator
+from copying.distribution import DistributionWorld
 from copying.namespace import Places
 from copying.scenarios import Scenario
 from copying.world import Counts, World, call, delayline
@@ -29,7 +30,7 @@ class Run:
         wall: seconds from the first command's start to the last one's end.
         cpu: user and system seconds of its processes.
         memory: peak resident bytes of its largest process.
-        counts: what the servers saw.
+        counts: what the servers saw; None when they do not count.
         failure: of a command, as it said it; empty when there was none.
         complaints: what is wrong at the destination although no command failed.
     """
@@ -37,7 +38,7 @@ class Run:
     wall: float
     cpu: float
     memory: int
-    counts: Counts
+    counts: Counts | None = None
     failure: str = ""
     complaints: tuple[str, ...] = ()
 
@@ -100,7 +101,8 @@ class Benchmark:
         """Run one scenario."""
         self._say(f"\n{scenario.name}: {scenario.title}")
         content = self._generator.write(scenario.name, scenario.images)
-        with World(scenario, content, self._places_of(scenario), self._directory / scenario.name) as world:
+        kind = DistributionWorld if scenario.on_distribution else World
+        with kind(scenario, content, self._places_of(scenario), self._directory / scenario.name) as world:
             outcome = Outcome(scenario, world.size, len(content.images))
             outcome.missing = {each.name: each.missing for each in field_ if each.missing}
             self._measure_ceiling(world, outcome)
@@ -163,4 +165,5 @@ def describe(run: Run) -> str:
         more = len(run.complaints) - SHOWN_COMPLAINTS
         shown = "; ".join(run.complaints[:SHOWN_COMPLAINTS])
         return f"WRONG: {shown}{f'; and {more} more' if more > 0 else ''}"
-    return f"{run.wall:.2f} s, {run.cpu:.2f} CPU s, {run.memory / 2**20:.0f} MiB, {run.counts.requests} requests"
+    requests = f", {run.counts.requests} requests" if run.counts else ""
+    return f"{run.wall:.2f} s, {run.cpu:.2f} CPU s, {run.memory / 2**20:.0f} MiB{requests}"

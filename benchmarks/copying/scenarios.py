@@ -86,11 +86,11 @@ class Scenario:
         filled: the destination has everything already.
         ecr_quotas: the destination answers 429 beyond ECR's default quotas.
         cuts: so many downloads break off in their middle.
-        expected_failures: peers that are known to fail here; they are run and reported all the same.
         keeps_blobs: the destination keeps what it gets, and it is read back; otherwise it hashes blobs as they come
             and refuses a wrong one (for what is too large for memory).
         rounds: at most so many, for what takes long and varies little.
         at_most_rss_of: the scenario whose peak memory ours must not exceed by more than 5 %.
+        on_distribution: both registries are CNCF distribution as it is, so that the end-to-end figure is known, too.
         quick: part of the quick run.
     """
 
@@ -103,10 +103,10 @@ class Scenario:
     filled: bool = False
     ecr_quotas: bool = False
     cuts: int = 0
-    expected_failures: tuple[str, ...] = ()
     keeps_blobs: bool = True
     rounds: int | None = None
     at_most_rss_of: str | None = None
+    on_distribution: bool = False
     quick: bool = True
 
     def scaled(self, by: int) -> "Scenario":
@@ -163,7 +163,7 @@ SCENARIOS = (
     ),
     Scenario(
         "B8b", "one layer of 256 MiB, six downloads break off in their middle",
-        Images(1, (256 * MEBIBYTE,)), FAR, DEFAULTS, Bars({SKOPEO: 8.0}), cuts=6, expected_failures=(CRANE,),
+        Images(1, (256 * MEBIBYTE,)), FAR, DEFAULTS, Bars({SKOPEO: 8.0}), cuts=6,
     ),
     Scenario(
         "B9a", "guard: B3 with the upload capped like the download", ONE_LARGE, FAR_BOTH_WAYS, DEFAULTS,
@@ -172,5 +172,9 @@ SCENARIOS = (
     Scenario(
         "B9b", "guard: one layer of 10 GiB; memory as in B3", Images(1, (10 * 1024 * MEBIBYTE,)), FAR, (),
         keeps_blobs=False, rounds=1, at_most_rss_of="B3", quick=False,
+    ),
+    Scenario(
+        "D1", "guard: B2's layers from one CNCF distribution v3 to another, plain HTTP, no distance", FOUR_LARGE,
+        Network(), DEFAULTS, Bars({CRANE: 0.95}), on_distribution=True,
     ),
 )  # fmt: skip

@@ -6,9 +6,10 @@ stopped. It trusts no header: what it hashes is what it received.
 
 import hashlib
 import json
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPResponse
 
-from copying.content import MANIFEST_TYPE, REPOSITORY, Blob, Content
+from copying.content import MANIFEST_TYPE, REPOSITORY, Blob, Content, Image
 
 READ_BYTES = 1024 * 1024
 READ_SECONDS = 120.0
@@ -38,17 +39,22 @@ def _complaints(connection: HTTPConnection, content: Content, *, read_blobs: boo
     found += [f"tag {tag} is one too many" for tag in sorted(tags - expected)]
     for image in content.images:
         if image.tag in tags:
-            response = _get(connection, f"manifests/{image.tag}")
-            body = response.read()
-            digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-            if digest != image.digest:
-                found.append(f"tag {image.tag} stands for {digest}, not for {image.digest}")
-            if response.headers["Content-Type"] != MANIFEST_TYPE:
-                found.append(f"the manifest of {image.tag} has become {response.headers['Content-Type']}")
+            found += _manifest(connection, image)
     for blob in content.blobs:
         complaint = _blob(connection, blob) if read_blobs else _presence(connection, blob)
         found += [complaint] if complaint else []
     return found
+
+
+def _manifest(connection: HTTPConnection, image: Image) -> list[str]:
+    response = _get(connection, f"manifests/{image.tag}")
+    body = response.read()
+    digest, kind = f"sha256:{hashlib.sha256(body).hexdigest()}", response.headers["Content-Type"]
+    if response.status != HTTPStatus.OK:
+        return [f"tag {image.tag} is answered with {response.status}"]
+    if digest != image.digest:
+        return [f"tag {image.tag} stands for {digest}, not for {image.digest}"]
+    return [] if kind == MANIFEST_TYPE else [f"the manifest of {image.tag} has become {kind}"]
 
 
 def _blob(connection: HTTPConnection, blob: Blob) -> str:
@@ -57,7 +63,7 @@ def _blob(connection: HTTPConnection, blob: Blob) -> str:
     while part := response.read(READ_BYTES):
         seen.update(part)
         size += len(part)
-    if response.status != 200:  # noqa: PLR2004
+    if response.status != HTTPStatus.OK:
         return f"blob {blob.digest} is missing"
     if seen.hexdigest() != blob.digest.removeprefix("sha256:"):
         return f"blob {blob.digest} has other content, {size} bytes of it"
@@ -67,10 +73,11 @@ def _blob(connection: HTTPConnection, blob: Blob) -> str:
 def _presence(connection: HTTPConnection, blob: Blob) -> str:
     response = _get(connection, f"blobs/{blob.digest}", method="HEAD")
     response.read()
-    right = response.status == 200 and int(response.headers["Content-Length"]) == blob.size  # noqa: PLR2004
+    right = response.status == HTTPStatus.OK and int(response.headers["Content-Length"]) == blob.size
     return "" if right else f"blob {blob.digest} is missing or has another size"
 
 
 def _get(connection: HTTPConnection, path: str, method: str = "GET") -> HTTPResponse:
-    connection.request(method, f"/v2/{REPOSITORY}/{path}")
+    # Distribution gives OCI manifests to those only who say that they know them.
+    connection.request(method, f"/v2/{REPOSITORY}/{path}", headers={"Accept": f"{MANIFEST_TYPE}, */*"})
     return connection.getresponse()

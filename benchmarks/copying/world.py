@@ -22,7 +22,7 @@ USER, PASSWORD = "AWS", "benchmark"
 START_SECONDS = 60.0
 CONTROL_SECONDS = 60.0
 CEILING_SECONDS = 300.0
-CEILING_TRANSFER_SECONDS = 3.0
+CEILING_TRANSFER_SECONDS = 1.0
 ECR_QUOTAS = {"manifest_puts": 10, "upload_starts": 100}
 
 
@@ -78,22 +78,25 @@ class World:
         self._addresses: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        configuration = self._directory / "serve.json"
-        configuration.write_text(json.dumps(self._configuration()))
         self._log_in()
         try:
-            child = self._processes.start("serve", [*delayline("serve"), str(configuration)])
-            wait_until_ready(child, lambda: _ready(child) is not None, seconds=START_SECONDS)
-        except BaseException:
+            self._start()
+        except BaseException:  # also Ctrl-C: what has been started so far must not stay
             self._processes.stop()
             raise
-        self._addresses = _ready(child) or {}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._processes.stop()
+
+    def _start(self) -> None:
+        configuration = self._directory / "serve.json"
+        configuration.write_text(json.dumps(self._configuration()))
+        child = self._processes.start("serve", [*delayline("serve"), str(configuration)])
+        wait_until_ready(child, lambda: _ready(child) is not None, seconds=START_SECONDS)
+        self._addresses = _ready(child) or {}
 
     @property
     def inspect_address(self) -> str:
@@ -123,8 +126,8 @@ class World:
         """Make the next client meet what the first one met: a destination in its first state, counters at zero."""
         self._control("POST", "/fill" if self.scenario.filled else "/reset")
 
-    def counts(self) -> Counts:
-        """What the servers have seen since the last reset."""
+    def counts(self) -> Counts | None:
+        """What the servers have seen since the last reset; None when they do not count."""
         return Counts.of(json.loads(self._control("GET", "/counters")))
 
     def ceiling(self, connections: int) -> dict[str, float]:
@@ -133,7 +136,8 @@ class World:
         wanted = {
             "download": f"{scheme}://{self.repository_path(self.places.source.host)}/blobs/{self.content.largest.digest}",
             "upload": f"{scheme}://{self.repository_path(self.places.destination.host)}/blobs/uploads/",
-            "size": self._ceiling_size(connections),
+            "download_bytes": self._ceiling_size(connections, self.scenario.network.download_rate),
+            "upload_bytes": self._ceiling_size(connections, self.scenario.network.upload_rate),
             "connections": connections,
             "credentials": f"{USER}:{PASSWORD}" if self.scenario.network.like_ecr else "",
             "authority": str(self.authority or ""),
@@ -141,11 +145,10 @@ class World:
         output: dict[str, float] = call(delayline("ceiling"), wanted, seconds=CEILING_SECONDS)
         return output
 
-    def _ceiling_size(self, connections: int) -> int:
-        """All of the largest blob, or what some seconds of such a network carry."""
-        rates = [rate for rate in (self.scenario.network.download_rate, self.scenario.network.upload_rate) if rate]
-        carried = min(rates) * CEILING_TRANSFER_SECONDS * connections if rates else self.content.largest.size
-        return min(self.content.largest.size, int(carried))
+    def _ceiling_size(self, connections: int, rate: float) -> int:
+        """What each connection moves: a share of the largest blob, or all of it when the network is what limits."""
+        whole = self.content.largest.size
+        return min(whole, int(rate * CEILING_TRANSFER_SECONDS)) if rate else whole // connections
 
     @staticmethod
     def repository_path(host: str) -> str:

@@ -9,18 +9,18 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"sync"
 	"time"
 )
 
 // CeilingConfig says what a client that only moves bytes is to move.
 type CeilingConfig struct {
-	Download    string `json:"download"` // URL of a blob
-	Upload      string `json:"upload"`   // URL that starts an upload
-	Size        int64  `json:"size"`     // bytes each way, in all
-	Connections int    `json:"connections"`
-	Credentials string `json:"credentials"`
-	Authority   string `json:"authority"` // a PEM file
+	Download      string `json:"download"`       // URL of a blob
+	DownloadBytes int64  `json:"download_bytes"` // of it, by each connection
+	Upload        string `json:"upload"`         // URL that starts an upload
+	UploadBytes   int64  `json:"upload_bytes"`   // by each connection
+	Connections   int    `json:"connections"`
+	Credentials   string `json:"credentials"`
+	Authority     string `json:"authority"` // a PEM file
 }
 
 // Ceiling is what such a client gets: bytes per second.
@@ -36,29 +36,28 @@ func ceiling() error {
 	if err := readInput(&config); err != nil {
 		return err
 	}
-	mover, err := newMover(config)
+	movers, err := newMovers(config)
 	if err != nil {
 		return err
 	}
 	var measured Ceiling
-	for _, way := range []struct {
-		into *float64
-		move func(first, last int64) error
-	}{{&measured.Download, mover.download}, {&measured.Upload, mover.upload}} {
-		if *way.into, err = mover.measure(way.move); err != nil {
-			return err
-		}
+	if measured.Download, err = measure(movers, config.DownloadBytes, (*mover).download); err != nil {
+		return err
+	}
+	if measured.Upload, err = measure(movers, config.UploadBytes, (*mover).upload); err != nil {
+		return err
 	}
 	return writeOutput(measured)
 }
 
+// A mover is one connection to each server.
 type mover struct {
 	config CeilingConfig
 	client *http.Client
 	block  []byte
 }
 
-func newMover(config CeilingConfig) (*mover, error) {
+func newMovers(config CeilingConfig) ([]*mover, error) {
 	roots := x509.NewCertPool()
 	if config.Authority != "" {
 		pem, err := os.ReadFile(config.Authority)
@@ -67,33 +66,42 @@ func newMover(config CeilingConfig) (*mover, error) {
 		}
 		roots.AppendCertsFromPEM(pem)
 	}
-	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: roots},
-		MaxIdleConnsPerHost: config.Connections,
-		ReadBufferSize:      moveBytes,
-		WriteBufferSize:     moveBytes,
-		DisableCompression:  true,
+	movers := []*mover{}
+	for range config.Connections {
+		transport := &http.Transport{
+			TLSClientConfig:    &tls.Config{RootCAs: roots},
+			ReadBufferSize:     moveBytes,
+			WriteBufferSize:    moveBytes,
+			DisableCompression: true,
+		}
+		movers = append(movers, &mover{config, &http.Client{Transport: transport}, make([]byte, moveBytes)})
 	}
-	return &mover{config, &http.Client{Transport: transport}, make([]byte, moveBytes)}, nil
+	return movers, nil
 }
 
-// measure divides the work among the connections and returns bytes per second.
-func (m *mover) measure(move func(first, last int64) error) (float64, error) {
-	errs := make(chan error, m.config.Connections)
-	share := m.config.Size / int64(m.config.Connections)
-	began := time.Now()
-	var all sync.WaitGroup
-	for index := range int64(m.config.Connections) {
-		all.Go(func() { errs <- move(index*share, (index+1)*share-1) })
+// measure has all of them move at the same time, and returns bytes per second. A first byte goes before the clock
+// starts: shaking hands is no matter of throughput.
+func measure(movers []*mover, size int64, move func(*mover, int64) error) (float64, error) {
+	if err := together(movers, func(m *mover) error { return move(m, 1) }); err != nil {
+		return 0, err
 	}
-	all.Wait()
-	took := time.Since(began).Seconds()
-	for range m.config.Connections {
-		if err := <-errs; err != nil {
-			return 0, err
+	began := time.Now()
+	err := together(movers, func(m *mover) error { return move(m, size) })
+	return float64(size) * float64(len(movers)) / time.Since(began).Seconds(), err
+}
+
+func together(movers []*mover, do func(*mover) error) error {
+	errs := make(chan error, len(movers))
+	for _, each := range movers {
+		go func() { errs <- do(each) }()
+	}
+	var first error
+	for range movers {
+		if err := <-errs; err != nil && first == nil {
+			first = err
 		}
 	}
-	return float64(share*int64(m.config.Connections)) / took, nil
+	return first
 }
 
 func (m *mover) do(method, address string, headers map[string]string, body io.Reader, size int64) (*http.Response, error) {
@@ -117,29 +125,22 @@ func (m *mover) do(method, address string, headers map[string]string, body io.Re
 	return response, err
 }
 
-func (m *mover) download(first, last int64) error {
-	wanted := map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", first, last)}
+func (m *mover) download(size int64) error {
+	wanted := map[string]string{"Range": fmt.Sprintf("bytes=0-%d", size-1)}
 	response, err := m.do(http.MethodGet, m.config.Download, wanted, nil, 0)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	buffer := make([]byte, moveBytes)
-	got := int64(0)
-	for {
-		count, err := response.Body.Read(buffer)
-		got += int64(count)
-		if err == io.EOF && got == last-first+1 {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("download of %d bytes ended after %d: %w", last-first+1, got, err)
-		}
+	got, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, response.Body, m.block)
+	if err == nil && got != size {
+		err = fmt.Errorf("download of %d bytes ended after %d", size, got)
 	}
+	return err
 }
 
-// upload sends zeros in one request, and takes them back.
-func (m *mover) upload(first, last int64) error {
+// upload sends what happens to be in memory, in one request, and takes it back.
+func (m *mover) upload(size int64) error {
 	started, err := m.do(http.MethodPost, m.config.Upload, nil, nil, 0)
 	if err != nil {
 		return err
@@ -153,12 +154,14 @@ func (m *mover) upload(first, last int64) error {
 	if err != nil {
 		return err
 	}
-	size := last - first + 1
-	sent, err := m.do(http.MethodPatch, session.String(), nil, io.LimitReader(&zeros{m.block}, size), size)
+	sent, err := m.do(http.MethodPatch, session.String(), nil, io.LimitReader(memory(m.block), size), size)
 	if err != nil {
 		return err
 	}
 	sent.Body.Close()
+	if session, err = session.Parse(sent.Header.Get("Location")); err != nil {
+		return err
+	}
 	ended, err := m.do(http.MethodDelete, session.String(), nil, nil, 0)
 	if err == nil {
 		ended.Body.Close()
@@ -166,9 +169,9 @@ func (m *mover) upload(first, last int64) error {
 	return err
 }
 
-// zeros never ends; its WriteTo would not be used by net/http, so a large buffer must do.
-type zeros struct{ block []byte }
+// memory is read again and again.
+type memory []byte
 
-func (z *zeros) Read(into []byte) (int, error) {
-	return copy(into, z.block), nil
+func (m memory) Read(into []byte) (int, error) {
+	return copy(into, m), nil
 }

@@ -4,7 +4,7 @@
 //	delayline ceiling  a bare download and upload, to show that the servers are not what is measured
 //	delayline run      runs a client, or many, and reports their time, processor time and memory
 //
-// Each reads one JSON document from its standard input and writes one line of JSON to its standard output. The
+// Each reads one JSON document, from a file or its standard input, and writes one line of JSON to its standard output. The
 // benchmark that uses it is benchmarks/copying; nothing that is shipped does.
 package main
 
@@ -16,8 +16,8 @@ import (
 
 func main() {
 	commands := map[string]func() error{"serve": serve, "ceiling": ceiling, "run": run}
-	if len(os.Args) != 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: delayline serve|ceiling|run <configuration.json")
+	if len(os.Args) < 2 || len(os.Args) > 3 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: delayline serve|ceiling|run [configuration.json]")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](); err != nil {
@@ -27,7 +27,16 @@ func main() {
 }
 
 func readInput(into any) error {
-	decoder := json.NewDecoder(os.Stdin)
+	input := os.Stdin
+	if len(os.Args) == 3 {
+		file, err := os.Open(os.Args[2])
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		input = file
+	}
+	decoder := json.NewDecoder(input)
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(into)
 }

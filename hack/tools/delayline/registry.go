@@ -27,10 +27,11 @@ const (
 type Registry struct {
 	store     *Store
 	counters  *Counters
-	basic     string // "user:password", or empty
-	blobsAt   string // base URL of the blob host, or empty: blobs are served here
-	keep      bool   // what is uploaded, to be read back; otherwise it is only hashed
-	sendfile  bool   // connections are neither encrypted nor far away
+	basic     string           // "user:password", or empty
+	blobsAt   string           // base URL of the blob host, or empty: blobs are served here
+	keep      bool             // what is uploaded, to be read back; otherwise it is only hashed
+	sizes     map[string]int64 // of blobs that somebody may upload
+	sendfile  bool             // connections are neither encrypted nor far away
 	cuts      *atomic.Int64
 	manifests *bucket
 	starts    *bucket

@@ -98,6 +98,10 @@ func serve() error {
 	built.source.blobsAt = built.config.BlobsAt
 	built.source.cuts = &built.cuts
 	built.destination = built.registry(newStore())
+	built.destination.sizes = store.sizes()
+	if built.config.Keep {
+		built.destination.store.prepare(store)
+	}
 	built.reset()
 	return built.listen()
 }

@@ -17,8 +17,6 @@ import (
 // clears it), and a registry that pays for it in some rounds only would be measured instead of the client.
 const chunkBytes = 1024 * 1024
 
-var errSize = errors.New("the body is longer than a blob may be")
-
 // A Blob is a file of the source, or memory of the destination, or only a size and a digest that was checked.
 type Blob struct {
 	size   int64
@@ -109,6 +107,21 @@ func openBlob(path string) (*Blob, error) {
 	return &Blob{size: about.Size(), path: path, mapped: mapped}, err
 }
 
+// prepare takes, and touches, the memory that a copy of another store needs.
+func (s *Store) prepare(of *Store) {
+	for _, repository := range of.repositories {
+		for _, blob := range repository.blobs {
+			for range blob.size/chunkBytes + 1 {
+				chunk := make([]byte, chunkBytes)
+				for page := 0; page < chunkBytes; page += 4096 {
+					chunk[page] = 1
+				}
+				s.spare = append(s.spare, chunk)
+			}
+		}
+	}
+}
+
 // reset forgets everything, and keeps the memory for what comes next.
 func (s *Store) reset() {
 	s.mutex.Lock()
@@ -158,7 +171,7 @@ func (s *Store) release(blob *Blob) {
 	blob.chunks = nil
 }
 
-// An Upload collects one blob. Small ones are kept and not hashed: the benchmark reads them back, with another client,
+// An Upload collects one blob. What is kept is not hashed: the benchmark reads them back, with another client,
 // after the clock has stopped. Those that are not kept are hashed on the way in.
 type Upload struct {
 	mutex sync.Mutex
@@ -178,29 +191,21 @@ func (u *Upload) receive(body io.Reader, store *Store) (int64, error) {
 	began := u.blob.size
 	for {
 		into := u.room(store)
-		count, err := io.ReadFull(body, into)
+		count, err := body.Read(into)
 		if u.hash != nil {
 			u.hash.Write(into[:count])
-		} else if count > 0 {
+		} else {
 			last := len(u.blob.chunks) - 1
 			u.blob.chunks[last] = u.blob.chunks[last][:len(u.blob.chunks[last])+count]
 		}
 		u.blob.size += int64(count)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return u.blob.size - began, endOf(body, err)
+		if errors.Is(err, io.EOF) { // io.ErrUnexpectedEOF is another error
+			return u.blob.size - began, nil
 		}
 		if err != nil {
 			return u.blob.size - began, err
 		}
 	}
-}
-
-// endOf tells a body that ended from one that broke off: io.ReadFull reports both in the same way.
-func endOf(body io.Reader, err error) error {
-	if _, again := body.Read(make([]byte, 1)); again != nil && !errors.Is(again, io.EOF) {
-		return again
-	}
-	return nil
 }
 
 // room is where the next bytes go: what is left of the last chunk, or a new one.
@@ -216,9 +221,31 @@ func (u *Upload) room(store *Store) []byte {
 	return u.blob.chunks[last][len(u.blob.chunks[last]):chunkBytes]
 }
 
-// matches is true for a blob that is kept: whoever reads it back sees what it is.
-func (u *Upload) matches(digest string) bool {
-	return u.hash == nil || "sha256:"+hex.EncodeToString(u.hash.Sum(nil)) == digest
+// matches trusts the content of a blob that is kept when it is one of the source's and has its size: whoever reads it
+// back sees what it is. Everything else is hashed, or was.
+func (u *Upload) matches(digest string, expectedSize int64) bool {
+	if u.hash == nil && expectedSize > 0 {
+		return u.blob.size == expectedSize
+	}
+	sum := u.hash
+	if sum == nil {
+		sum = sha256.New()
+		for _, chunk := range u.blob.chunks {
+			sum.Write(chunk)
+		}
+	}
+	return "sha256:"+hex.EncodeToString(sum.Sum(nil)) == digest
+}
+
+// sizes are those of all blobs, by their digests.
+func (s *Store) sizes() map[string]int64 {
+	found := map[string]int64{}
+	for _, repository := range s.repositories {
+		for digest, blob := range repository.blobs {
+			found[digest] = blob.size
+		}
+	}
+	return found
 }
 
 func digestOf(content []byte) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +9,8 @@ import (
 )
 
 // upload answers everything below `/v2/<name>/blobs/uploads/`. As with distribution, a POST that brings the whole blob
-// opens a session all the same; as with ECR in its default settings, mounts do, too.
+// opens a session all the same; as with ECR in its default settings, mounts do, too. What a broken body has brought stays,
+// and as with distribution whoever goes on without having asked for the offset is refused: the location carries it.
 func (r *Registry) upload(writer http.ResponseWriter, request *http.Request, name, id string) {
 	if request.Method == http.MethodPost && id == "" {
 		r.startUpload(writer, request, name)
@@ -25,6 +25,11 @@ func (r *Registry) upload(writer http.ResponseWriter, request *http.Request, nam
 	}
 	session.mutex.Lock()
 	defer session.mutex.Unlock()
+	if isWriting := request.Method == http.MethodPatch || request.Method == http.MethodPut; isWriting &&
+		request.URL.Query().Get("offset") != strconv.FormatInt(session.blob.size, 10) {
+		refuse(writer, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID")
+		return
+	}
 	switch request.Method {
 	case http.MethodGet:
 		tellUpload(writer, name, id, session.blob.size, http.StatusNoContent)
@@ -61,7 +66,7 @@ func (r *Registry) startUpload(writer http.ResponseWriter, request *http.Request
 }
 
 func tellUpload(writer http.ResponseWriter, name, id string, size int64, status int) {
-	writer.Header().Set("Location", fmt.Sprintf("/v2/%s/blobs/uploads/%s", name, id))
+	writer.Header().Set("Location", fmt.Sprintf("/v2/%s/blobs/uploads/%s?offset=%d", name, id, size))
 	writer.Header().Set("Docker-Upload-UUID", id)
 	writer.Header().Set("Range", fmt.Sprintf("0-%d", max(0, size-1)))
 	writer.WriteHeader(status)
@@ -77,7 +82,7 @@ func (r *Registry) append(writer http.ResponseWriter, request *http.Request, ses
 	}
 	count, err := session.receive(request.Body, r.store)
 	r.counters.received.Add(count)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		refuse(writer, http.StatusBadRequest, "BLOB_UPLOAD_INVALID")
 		return false
 	}
@@ -87,7 +92,7 @@ func (r *Registry) append(writer http.ResponseWriter, request *http.Request, ses
 func (r *Registry) commit(writer http.ResponseWriter, request *http.Request, session *Upload, name, id string) {
 	digest := request.URL.Query().Get("digest")
 	r.forget(id)
-	if !strings.HasPrefix(digest, "sha256:") || !session.matches(digest) {
+	if !session.matches(digest, r.sizes[digest]) {
 		refuse(writer, http.StatusBadRequest, "DIGEST_INVALID")
 		return
 	}
