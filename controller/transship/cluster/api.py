@@ -1,7 +1,7 @@
 """Raw calls to the API server: JSON in, JSON out.
 
 The typed models of the client are left out on purpose: decoding them costs several times the CPU and memory of plain
-JSON (argocd-kopf.md §5), and this project reads few fields.
+JSON (docs/facts/kubernetes.md §4), and this project reads few fields.
 """
 
 import json

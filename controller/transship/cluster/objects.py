@@ -83,7 +83,7 @@ class Cluster:
         """Replace the status of this very Job; None when it is gone.
 
         Raises:
-            Invalid: the Job has finished already; what is finished stays so (control-plane.md §4k).
+            Invalid: the Job has finished already; what is finished stays so (docs/facts/kubernetes.md §1).
         """
         return self._write_status(f"/apis/batch/v1/namespaces/{key.namespace}/jobs/{key.name}", uid, status)
 

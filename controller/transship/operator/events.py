@@ -1,6 +1,6 @@
 """kopf, as a source of events only.
 
-`on.event` handlers keep nothing on the objects: no annotations, no finalizers, no progress (argocd-kopf.md §3). They
+`on.event` handlers keep nothing on the objects: no annotations, no finalizers, no progress (docs/facts/kubernetes.md §3). They
 put what they saw into `known` and a key on a queue, and return at once.
 """
 

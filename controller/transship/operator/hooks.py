@@ -1,6 +1,6 @@
 """Reconciling hook Jobs: the Jobs that never run, whose controller this operator is (design §5.1).
 
-What API validation demands of the writer of a Job's status is in control-plane.md §4k: Complete needs start and
+What API validation demands of the writer of a Job's status is in docs/facts/kubernetes.md §1: Complete needs start and
 completion time and SuccessCriteriaMet, Failed needs a start time and FailureTarget; a finished Job stays finished.
 """
 
