@@ -1,7 +1,7 @@
 """kopf, as a source of events only.
 
-`on.event` handlers keep nothing on the objects: no annotations, no finalizers, no progress (docs/facts/kubernetes.md §3). They
-put what they saw into `known` and a key on a queue, and return at once.
+`on.event` handlers keep nothing on the objects: no annotations, no finalizers, no progress (docs/facts/kubernetes.md
+§3). They put what they saw into `known` and a key on a queue, and return at once.
 """
 
 import time
