@@ -162,7 +162,7 @@ def test_without_any_cluster_somebody_is_told_what_to_set(tmp_path: Path, monkey
 def test_a_connection_that_was_closed_meanwhile_is_made_again(api: Api) -> None:
     assert api.get("/version")["major"] == "1"
     for pool in list(api._client.rest_client.pool_manager.pools._container.values()):
-        connection = pool._get_conn()
+        connection: Any = pool._get_conn()
         if connection.sock:
             connection.sock.shutdown(socket.SHUT_RDWR)
         pool._put_conn(connection)
