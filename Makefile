@@ -8,10 +8,11 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
+BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check test demo dev lock clean clean-cache
+.PHONY: help setup tools check test demo dev bench bench-quick lock clean clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,12 @@ demo: setup ## Show the main job, end to end, in a local world that is gone afte
 
 dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
 	@$(LOCALWORLD) up
+
+bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/performance.md (about an hour)
+	@$(BENCHMARK) --write
+
+bench-quick: setup ## The same in small: checks correctness, prints ratios (two minutes)
+	@$(BENCHMARK) --quick
 
 lock: setup ## Resolve the dependencies anew and write the locks
 	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
