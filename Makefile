@@ -40,7 +40,7 @@ demo: setup ## Show the main job, end to end, in a local world that is gone afte
 dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
 	@$(LOCALWORLD) up
 
-bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/performance.md (about an hour)
+bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/performance.md (an hour or more)
 	@$(BENCHMARK) --write
 
 bench-quick: setup ## The same in small: checks correctness, prints ratios (two minutes)

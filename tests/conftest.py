@@ -29,6 +29,7 @@ TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
     "distribution_binary": ("distribution",),
+    "delayline_binary": ("delayline",),
     "tools": tuple(pinned.TOOLS),
 }
 FAILURE = pytest.StashKey[str]()
@@ -114,6 +115,12 @@ def crane_binary(built: Callable[[str], Path]) -> Path:
 def distribution_binary(built: Callable[[str], Path]) -> Path:
     """The registry binary of CNCF distribution v3."""
     return built("distribution") / "registry"
+
+
+@pytest.fixture(scope="session")
+def delayline_binary(built: Callable[[str], Path]) -> Path:
+    """What the benchmark of copying runs against."""
+    return built("delayline") / "delayline"
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,8 @@ def _versions(versions: Mapping[str, str]) -> str:
 
 def _about(outcome: Outcome) -> str:
     """What was moved, how often, and what the network and the servers could do."""
+    if not outcome.images:
+        return "Nobody could be measured."
     rounds = max((len(runs) for runs in outcome.runs.values()), default=0)
     size = f"{outcome.size / 1e6:,.1f} MB" if outcome.size else "nothing"
     lines = [f"{size} to move, {outcome.images} image{'s' * (outcome.images > 1)}, rounds: {rounds}."]

@@ -62,8 +62,8 @@ class Outcome:
     """
 
     scenario: Scenario
-    size: int
-    images: int
+    size: int = 0
+    images: int = 0
     ceilings: dict[int, dict[str, float]] = field(default_factory=dict)
     runs: dict[str, list[Run]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -97,16 +97,20 @@ class Benchmark:
         """Whether the time is over."""
         return time.monotonic() > self._deadline
 
-    def run(self, scenario: Scenario, field_: Sequence[Contender]) -> Outcome:
-        """Run one scenario."""
+    def run(self, scenario: Scenario, rivals: Sequence[Contender]) -> Outcome:
+        """Run one scenario; nothing is generated when nobody can take part."""
         self._say(f"\n{scenario.name}: {scenario.title}")
+        able = [each for each in rivals if not each.missing]
+        missing = {each.name: each.missing for each in rivals if each.missing}
+        if not able:
+            self._say("  nobody can be measured")
+            return Outcome(scenario, missing=missing)
         content = self._generator.write(scenario.name, scenario.images)
         kind = DistributionWorld if scenario.on_distribution else World
         with kind(scenario, content, self._places_of(scenario), self._directory / scenario.name) as world:
-            outcome = Outcome(scenario, world.size, len(content.images))
-            outcome.missing = {each.name: each.missing for each in field_ if each.missing}
+            outcome = Outcome(scenario, world.size, len(content.images), missing=missing)
             self._measure_ceiling(world, outcome)
-            self._run_rounds(world, [each for each in field_ if not each.missing], outcome)
+            self._run_rounds(world, able, outcome)
         if not scenario.keeps_blobs:
             self._generator.forget(content)
         return outcome
