@@ -1,5 +1,6 @@
 """Running twins: one for all tests that leave its clock and its profile alone, and one for each that does not."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,12 +10,48 @@ from typing import Any
 import pytest
 
 from ecr_twin import Twin
+from ecr_twin.profile import DEFAULT, PROFILES
 from localworld import tools as pinned
 from localworld.errors import WorldError
-from twin import stock
+from twin import contract, stock
 from twin.clients import Clock, Launch, World, configuration
+from twin.contract import Site
 
 FAILURES = pytest.StashKey[dict[str, str]]()
+OBSERVED = pytest.StashKey[dict[str, Any]]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the contract on the twin, and on two real accounts when they are named: else nobody collects those."""
+    if "site" in metafunc.fixturenames:
+        real = ["real"] if os.environ.get(contract.VARIABLE) else []
+        metafunc.parametrize("site", ["default", "opposite", *real], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest, launch: Launch) -> Iterator[Site]:
+    """Two accounts that the contract is tested on."""
+    with ExitStack() as stack:
+        if request.param == "real":
+            try:
+                place = contract.of_real_accounts()
+            except LookupError as error:
+                pytest.fail(str(error), pytrace=False)
+            request.config.stash[OBSERVED] = place.observed
+        else:
+            own = stack.enter_context(launch(configuration() | {"profile": request.param}))
+            users: dict[contract.Side, str] = {"source": "ci", "destination": "promoter"}
+            place = contract.of_twin(own, users, PROFILES[request.param])
+        stack.callback(place.close)
+        yield place
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what real accounts answered to the open questions."""
+    if OBSERVED in config.stash:
+        terminalreporter.section("real accounts")
+        for line in contract.differences(config.stash[OBSERVED], DEFAULT):
+            terminalreporter.line(line)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
