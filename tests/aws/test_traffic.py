@@ -1,6 +1,6 @@
 """ECR's rates, kept against a twin that has them: three times the published ones, so that the tests are quick."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +29,14 @@ def limited(distribution_binary: Path, tmp_path: Path, monkeypatch: pytest.Monke
     accounts = yaml.safe_load(ACCOUNTS.read_text())
 
     @contextmanager
-    def start(**limits: Any) -> Iterator[Aws]:
+    def start(profile: Mapping[str, Any] | None = None, **limits: Any) -> Iterator[Aws]:
         with Twin(accounts, tmp_path / "state", distribution_binary) as twin:
             aws = Aws(twin, monkeypatch, [])
             aws.ecr("ci").create_repository(repositoryName=PATH)
             build(aws.act_as("ci", quotas=unhurried()), PATH, IMAGES)
             _close(aws)
-        with Twin(accounts | {"limits": {"scale": SCALE, **limits}}, tmp_path / "state", distribution_binary) as twin:
+        paced = accounts | {"limits": {"scale": SCALE, **limits}, "profile": profile or {}}
+        with Twin(paced, tmp_path / "state", distribution_binary) as twin:
             aws = Aws(twin, monkeypatch, [])
             yield aws
             _close(aws)
@@ -81,7 +82,7 @@ def test_whoever_keeps_the_default_rates_is_never_throttled(limited: Limited) ->
 
 
 def test_whoever_asks_too_fast_is_throttled_and_learns_and_nothing_is_lost(limited: Limited) -> None:
-    with limited(rates={"PutImage": 14}, retryAfterSeconds=1) as aws:
+    with limited({"retryAfterSeconds": 1}, rates={"PutImage": 14}) as aws:
         given, heard = registries(aws, SHARE * SCALE)
         assert promote(given, IMAGES) == {Phase.PROMOTED}
         assert 0 < heard.throttled < len(IMAGES)
