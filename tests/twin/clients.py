@@ -131,7 +131,7 @@ class World:
         """Make a boto3 client; ``endpoint`` names the VPC endpoint it comes through."""
         proxy = self.twin.proxy_through(endpoint) if endpoint else self.twin.proxy_url
         keys = session or {"AccessKeyId": f"AKIA{who.upper():0<16}", "SecretAccessKey": f"secret-of-{who}"}
-        client = boto3.client(
+        client = boto3.client(  # type: ignore[call-overload]
             service,
             region_name=region,
             aws_access_key_id=keys["AccessKeyId"],

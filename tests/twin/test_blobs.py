@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -147,7 +148,8 @@ def test_the_api_takes_consecutive_parts_only(world: World) -> None:
     with pytest.raises(ClientError) as caught:
         ecr.upload_layer_part(**upload, partFirstByte=9, partLastByte=13, layerPartBlob=data[5 * MIB :])
     assert caught.value.response["Error"]["Code"] == "InvalidLayerPartException"
-    assert caught.value.response["lastValidByteReceived"] == 5 * MIB - 1
+    response: dict[str, Any] = {**caught.value.response}
+    assert response["lastValidByteReceived"] == 5 * MIB - 1
     ecr.upload_layer_part(**upload, partFirstByte=5 * MIB, partLastByte=len(data) - 1, layerPartBlob=data[5 * MIB :])
     assert ecr.complete_layer_upload(**upload, layerDigests=[sha256(data)])["layerDigest"] == sha256(data)
     with pytest.raises(ClientError, match="UploadNotFoundException"):

@@ -174,7 +174,8 @@ def test_the_api_takes_consecutive_parts_and_checks_the_digest(site: Site) -> No
     with pytest.raises(ClientError) as caught:
         ecr.upload_layer_part(**ids, partFirstByte=9, partLastByte=12, layerPartBlob=b"more")
     assert caught.value.response["Error"]["Code"] == "InvalidLayerPartException"
-    assert caught.value.response["lastValidByteReceived"] == 3
+    response: dict[str, Any] = {**caught.value.response}
+    assert response["lastValidByteReceived"] == 3
     with pytest.raises(ClientError, match="InvalidLayerException"):
         ecr.complete_layer_upload(**ids, layerDigests=[ABSENT])
 

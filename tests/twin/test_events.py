@@ -18,7 +18,8 @@ def told(world: World, name: str) -> list[Mapping[str, Any]]:
 
 
 def test_a_push_and_a_deletion_are_told(world: World) -> None:
-    name, heard = world.repository(), []
+    name = world.repository()
+    heard: list[Mapping[str, Any]] = []
     world.twin.events.listen(heard.append)
     digest = world.pushed(name)
     world.client("ecr").batch_delete_image(repositoryName=name, imageIds=[{"imageDigest": digest}])

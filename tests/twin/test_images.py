@@ -129,7 +129,7 @@ def test_tags_move_only_where_the_mutability_lets_them(
     world: World, mode: str, patterns: list[str] | None, movable: set[str]
 ) -> None:
     filters = [{"filterType": "WILDCARD", "filter": item} for item in patterns or []]
-    extra = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
+    extra: dict[str, Any] = {"imageTagMutabilityExclusionFilters": filters} if filters else {}
     name = world.repository(imageTagMutability=mode, **extra)
     first, second = world.image(name, "one"), world.image(name, "two")
     for tag in ("v1", "latest"):

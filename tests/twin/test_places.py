@@ -41,7 +41,7 @@ def test_a_host_name_says_what_it_stands_for(host: str, expected: Endpoint | Non
 def test_stock_clients_find_fips_and_dual_stack_endpoints(launch: Launch, *, fips: bool, dual_stack: bool) -> None:
     regions = {"regions": ["us-east-1", GOV], "accounts": {SOURCE: {"users": [user("ci", allow("ecr:*", "sts:*"))]}}}
     with launch(regions) as own:
-        more = {"use_fips_endpoint": fips, "use_dualstack_endpoint": dual_stack}
+        more: dict[str, Any] = {"use_fips_endpoint": fips, "use_dualstack_endpoint": dual_stack}
         ecr = own.client("ecr", region="us-east-1", **more)
         assert ("fips" in ecr.meta.endpoint_url, "api.aws" in ecr.meta.endpoint_url) == (fips, dual_stack)
         assert ecr.describe_repositories()["repositories"] == []

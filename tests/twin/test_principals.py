@@ -159,10 +159,8 @@ def test_a_parameter_that_is_not_implemented_is_named(own: World) -> None:
 
 def test_a_connection_may_come_through_a_vpc_endpoint(own: World) -> None:
     name = own.repository()
-    condition = {"StringEquals": {"aws:SourceVpce": "vpce-1"}}
-    own.client("ecr").set_repository_policy(
-        repositoryName=name, policyText=document(grant({"AWS": DESTINATION}, "ecr:ListImages", **condition))
-    )
+    statement = grant({"AWS": DESTINATION}, "ecr:ListImages", StringEquals={"aws:SourceVpce": "vpce-1"})
+    own.client("ecr").set_repository_policy(repositoryName=name, policyText=document(statement))
     arguments = {"registryId": SOURCE, "repositoryName": name}
     assert own.client("ecr", "promoter", endpoint="vpce-1").list_images(**arguments)["imageIds"] == []
     for endpoint in (None, "vpce-2"):
