@@ -6,13 +6,16 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
 import yaml
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from ecr_twin import Twin
+from ecr_twin import Twin, principals, shapes
+from ecr_twin.actions import ACTIONS
 from twin.clients import OTHER_REGION, SOURCE, Clock, Launch, World, configuration, tarball
 
 pytestmark = pytest.mark.twin
@@ -105,9 +108,38 @@ def test_lists_come_in_pages_and_in_no_particular_order(world: World) -> None:
     assert (too_many.status, too_many.code) == (405, "UNSUPPORTED")
 
 
-def test_an_operation_that_is_not_implemented_says_so(world: World) -> None:
-    with pytest.raises(ClientError, match="ecr-twin does not implement DescribeRegistry"):
-        world.client("ecr").describe_registry()
+def test_every_operation_that_is_not_implemented_says_so_by_an_error_of_the_model(world: World) -> None:
+    ecr, model = world.client("ecr"), shapes.service("ecr")
+    missing = sorted(set(model.operation_names) - set(ACTIONS))
+    assert len(missing) == 62 - len(ACTIONS)
+    for name in missing:
+        with pytest.raises(ClientError, match=f"ecr-twin does not implement {name}") as caught:
+            getattr(ecr, xform_name(name))()
+        assert caught.value.response["Error"]["Code"] in shapes.error_codes(model.operation_model(name))
+
+
+def test_a_test_in_another_process_asks_and_changes_over_http(launch: Launch) -> None:
+    with launch() as own, urllib3.PoolManager(ca_certs=own.twin.ca_path) as pool:
+
+        def control(method: str, path: str, **more: Any) -> Any:
+            return pool.request(method, f"https://{own.twin.https}/_twin/{path}", **more).json()
+
+        name = own.repository()
+        own.push_blob(name, b"orphan")
+        where = {"account": SOURCE, "region": "eu-west-1", "repository": name}
+        assert control("POST", "purge", json=where) == {"removed": 1}
+        assert control("DELETE", f"roles/arn:aws:iam::{SOURCE}:role/transship-source") == {"id": role_id()}
+        assert control("DELETE", "roles/nobody") == {"error": "There is no role nobody."}
+        assert control("GET", "ledger")
+        assert control("DELETE", "ledger") == {}
+        assert control("GET", "ledger") == []
+        assert control("GET", "nonsense") == {"error": "There is no GET /_twin/nonsense."}
+        outside = own.http("GET", "/_twin/faults")
+        assert (outside.status, outside.code) == (405, "UNSUPPORTED")
+
+
+def role_id() -> str:
+    return principals.role_id("transship-source")
 
 
 def test_the_ledger_counts_calls_and_bytes(launch: Launch) -> None:
