@@ -16,7 +16,7 @@ from localworld.errors import WorldError
 from localworld.paths import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "performance.md"
-QUICK_SCALE, QUICK_ROUNDS, QUICK_SECONDS = 16, 2, 120.0
+QUICK_SCALE, QUICK_ROUNDS, QUICK_SECONDS = 16, 1, 120.0
 ROUNDS, SECONDS = 5, 3 * 3600.0
 
 

@@ -23,6 +23,7 @@ START_SECONDS = 60.0
 CONTROL_SECONDS = 60.0
 CEILING_SECONDS = 300.0
 CEILING_TRANSFER_SECONDS = 1.0
+CEILING_BYTES = 512 * 1024 * 1024
 ECR_QUOTAS = {"manifest_puts": 10, "upload_starts": 100}
 
 
@@ -146,9 +147,9 @@ class World:
         return output
 
     def _ceiling_size(self, connections: int, rate: float) -> int:
-        """What each connection moves: a share of the largest blob, or all of it when the network is what limits."""
-        whole = self.content.largest.size
-        return min(whole, int(rate * CEILING_TRANSFER_SECONDS)) if rate else whole // connections
+        """What each connection moves: of the largest blob, enough for a rate to show, and no more than that takes."""
+        limit = int(rate * CEILING_TRANSFER_SECONDS) if rate else CEILING_BYTES // connections
+        return min(self.content.largest.size, limit)
 
     @staticmethod
     def repository_path(host: str) -> str:
