@@ -12,7 +12,7 @@ _POLL_SECONDS = 0.1
 def eventually(
     look: Callable[[], T | None], what: str, *, seconds: float = PATIENCE_SECONDS, poll: float = _POLL_SECONDS
 ) -> T:
-    """Look until there is something to see (neither None nor False), and return it.
+    """Look until there is something to see (not None, False or empty), and return it.
 
     An AssertionError while looking counts as "not yet"; the last one is told when time is up.
     """
@@ -24,7 +24,7 @@ def eventually(
             seen = look()
         except AssertionError as error:
             reason = str(error)
-        if seen is not None and seen is not False:
+        if seen:
             return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; at last: {reason}")

@@ -21,14 +21,10 @@ def known() -> Known:
     return Known()
 
 
-def _status(phase: str) -> dict[str, dict[str, str]]:
-    return {"status": {"phase": phase}}
-
-
 def test_an_event_older_than_what_was_written_changes_nothing(known: Known) -> None:
-    known.see_request(world.request(version=9, **_status("Promoted")))
+    known.see_request(world.request(version=9, status={"phase": "Promoted"}))
 
-    request, is_new = known.see_request(world.request(version=8, **_status("Promoting")))
+    request, is_new = known.see_request(world.request(version=8, status={"phase": "Promoting"}))
 
     assert not is_new
     assert request.status.phase == "Promoted"
@@ -36,9 +32,9 @@ def test_an_event_older_than_what_was_written_changes_nothing(known: Known) -> N
 
 
 def test_versions_are_compared_as_numbers(known: Known) -> None:
-    known.see_request(world.request(version=9, **_status("Promoting")))
+    known.see_request(world.request(version=9, status={"phase": "Promoting"}))
 
-    request, _ = known.see_request(world.request(version=10, **_status("Promoted")))
+    request, _ = known.see_request(world.request(version=10, status={"phase": "Promoted"}))
 
     assert request.status.phase == "Promoted"
 
@@ -54,7 +50,7 @@ def test_a_request_of_the_same_name_with_another_uid_is_another_request_whatever
 
 def test_a_status_alone_is_no_news_but_a_spec_is(known: Known) -> None:
     assert known.see_request(world.request(version=1))[1]
-    assert not known.see_request(world.request(version=2, **_status("Promoting")))[1]
+    assert not known.see_request(world.request(version=2, status={"phase": "Promoting"}))[1]
     assert known.see_request(world.request(version=3, generation=2))[1]
 
 

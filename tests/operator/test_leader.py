@@ -76,7 +76,7 @@ class Impatient(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(leader_module.time, "monotonic", made.monotonic)
+    monkeypatch.setattr(leader_module, "time", made)
     return made
 
 

@@ -131,9 +131,12 @@ def test_a_key_added_while_it_is_worked_on_comes_again_afterwards_and_never_twic
 
 def test_no_key_is_ever_on_two_threads_however_wildly_it_is_added(handler: Handler) -> None:
     with _running(handler, workers=8) as queue:
-        adders = [
-            threading.Thread(target=lambda: [queue.add(key) for _ in range(200) for key in "abc"]) for _ in range(4)
-        ]
+
+        def add_many() -> None:
+            for key in "abc" * 200:
+                queue.add(key)
+
+        adders = [threading.Thread(target=add_many) for _ in range(4)]
         for thread in adders:
             thread.start()
         for thread in adders:

@@ -40,6 +40,7 @@ class Registries:
         self.asked += 1
         raise DOWN
 
+    prepare_source = source
     destination = source
     ensure_repository = source
 
