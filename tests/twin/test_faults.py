@@ -315,7 +315,7 @@ def test_a_seed_strikes_the_same_requests_in_whatever_order_they_come() -> None:
     assert first != struck(requests, 8)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_whatever_random_faults_do_to_a_stock_client_a_tag_points_to_something_whole(world: World, seed: int) -> None:
     name = f"chaos/{seed}"
     world.client("ecr").create_repository(repositoryName=name)

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +99,21 @@ def test_a_web_identity_assumes_the_role_that_trusts_it(own: World, key: rsa.RSA
     assert identity["Arn"] == f"arn:aws:sts::{SOURCE}:assumed-role/irsa/pod"
     counted = own.twin.ledger.total(action="sts:AssumeRoleWithWebIdentity")
     assert counted.requests >= 1
+
+
+def test_a_stock_client_reads_its_web_identity_from_a_file(
+    own: World, key: rsa.RSAPrivateKey, aws_binary: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(token(key))
+    environment = {name: value for name, value in own.environment().items() if not name.startswith("AWS_ACCESS_KEY")}
+    environment |= {
+        "AWS_ROLE_ARN": f"{ROLE}/irsa",
+        "AWS_ROLE_SESSION_NAME": "file",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    command = [str(aws_binary), "sts", "get-caller-identity", "--query", "Arn", "--output", "text"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == f"arn:aws:sts::{SOURCE}:assumed-role/irsa/file", result.stderr
 
 
 @pytest.mark.parametrize(
