@@ -35,7 +35,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     root.handlers = [handler]
     root.setLevel(level.upper())
     # What is retried is told once by whoever gives up, with a sentence; each try would only be noise.
-    logging.getLogger("stamina").setLevel(logging.ERROR)
+    for name in ("stamina", "botocore.credentials"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -6,12 +6,12 @@ Everything about *what* may be promoted is a PromotionPolicy; here is only how t
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Endpoint = Annotated[str, Field(pattern=r"^(https://[A-Za-z0-9.{}:-]+/?)?$")]
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
-PositiveSeconds = Annotated[float, Field(gt=0)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='JSON object: registry hosts and where to connect for them, {"host": "endpoint[:port]"}',
     )
-    ca_bundle: Path | None = Field(None, description="PEM file of CAs for registries and AWS; the system's by default")
+    ca_bundle: FilePath | None = Field(
+        None, description="PEM file of CAs for registries and AWS; the system's by default"
+    )
     quotas: str = Field(
         "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.97 of the published ones by default"
     )

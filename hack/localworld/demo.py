@@ -6,6 +6,7 @@ has the last word.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -216,7 +217,10 @@ def _watching(world: World) -> Iterator[None]:
         f"--kubeconfig={world.cluster.kubeconfig}",
         *("get", REQUESTS, _in_shop(), "--watch"),
     ]
-    watch = subprocess.Popen(tethered(command), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    environment = os.environ | world.cluster.kubectl_environment
+    watch = subprocess.Popen(
+        tethered(command), env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
     def copy_lines() -> None:
         for line in watch.stdout or ():

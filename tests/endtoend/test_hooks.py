@@ -8,6 +8,8 @@ import pytest
 from endtoend.scene import DESTINATION, POLICIES, Scene, condition, hook_resource, next_second, seconds_between
 from endtoend.waiting import eventually
 from localworld.world import World
+from transship.promotion.request import request_name
+from transship.promotion.workload import ContainerImage, WorkloadKey
 
 WRITES = ("ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:CompleteLayerUpload", "ecr:CreateRepository")
 
@@ -151,3 +153,20 @@ def test_a_job_of_somebody_else_is_left_to_the_job_controller(scene: Scene) -> N
     request = scene.request_for("theirs")
     scene.until_request(request["metadata"]["name"], "Promoted")
     assert scene.get("Job", "theirs").get("status", {}) == {}, "only the owner of a Job writes its status"
+
+
+def test_a_hook_whose_request_somebody_wrote_first_and_deleted_gets_another_one(scene: Scene) -> None:
+    scene.policy()
+    images = [ContainerImage("c0", scene.image())]
+    name = request_name(WorkloadKey("Job", scene.namespace, "promote-images"), images)
+    scene.request(scene.image(), name=name, suspend=True)
+    scene.until_request(name, "Suspended", "Suspended")
+    hook = scene.hook(scene.image())
+    eventually(
+        lambda: "Suspended" in json.dumps(scene.get("Job", "promote-images").get("status", {})),
+        "the hook waits for the request it found",
+    )
+
+    scene.admin.delete(scene.path("PromotionRequest", name))
+
+    scene.until_job("promote-images", "Complete", uid=hook["metadata"]["uid"])

@@ -76,9 +76,10 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
 
 
 @given(st.binary() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(repr).map(str.encode))
-def test_hostile_manifest_bytes_are_a_value_error(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
-        Manifest.parse(content, MANIFEST_TYPES[0], Digest.of(content))
+def test_hostile_manifest_bytes_are_a_value_error_or_an_empty_index(content: bytes) -> None:
+    with suppress(ValueError):
+        # What does parse says that it holds nothing: none of these bytes name a descriptor.
+        assert Manifest.parse(content, MANIFEST_TYPES[0], Digest.of(content)).children == ()
 
 
 def test_a_deeply_nested_document_is_a_value_error() -> None:

@@ -1,6 +1,6 @@
 """The picture that the watches paint: late news never overwrites newer, and the gone are forgotten by uid."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -144,23 +144,27 @@ def test_a_namespace_is_news_when_its_labels_are(known: Known) -> None:
     assert known.namespaces() == []
 
 
-def test_the_latest_question_counts_in_whole_seconds(known: Known) -> None:
-    known.ask(KEY, NOW)
-    known.ask(KEY, NOW - timedelta(hours=1))
+def test_who_asks_is_news_once_and_is_answered_by_the_verdict_that_was_begun_afterwards(known: Known) -> None:
+    assert known.ask(KEY, "hook")
+    assert not known.ask(KEY, "hook")
+    asking = known.asking(KEY)
+    assert known.ask(KEY, "late")
 
-    assert known.asked_at(KEY) == NOW.replace(microsecond=0)
+    known.answer(KEY, asking)
 
-    known.ask(KEY, NOW + timedelta(seconds=1))
-    assert known.asked_at(KEY) == NOW.replace(microsecond=0) + timedelta(seconds=1)
+    assert (known.is_answered(KEY, "hook"), known.is_answered(KEY, "late")) == (True, False)
+    assert known.asking(KEY) == {"late"}
+    assert not known.ask(KEY, "hook")
 
 
 def test_a_question_goes_with_the_request_it_was_about(known: Known) -> None:
     known.see_request(world.request(uid="one"))
-    known.ask(KEY, NOW)
+    known.ask(KEY, "hook")
 
     known.forget_request(KEY, "one")
 
-    assert known.asked_at(KEY) is None
+    assert known.asking(KEY) == frozenset()
+    assert known.ask(KEY, "hook")
 
 
 def test_hooks_wait_until_they_are_told_to_stop(known: Known) -> None:

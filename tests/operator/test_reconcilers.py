@@ -102,9 +102,11 @@ class Bench:
         self.cluster.put("Job", world.hook(**change))
         self.known.see_workload(world.hook(**change))
 
-    def ends_request(self, phase: str, reason: str, checked_at: str) -> None:
-        """The hook's request has a verdict from that time."""
+    def ends_request(self, phase: str, reason: str, checked_at: str, *, answers: bool = True) -> None:
+        """The hook's request has a verdict from that time, which may have been begun before the hook asked."""
         key = self.known.request_keys()[0]
+        if answers:
+            self.known.answer(key, self.known.asking(key))
         found = self.cluster.request(key)
         assert found is not None
         ready = {"type": "Ready", "status": str(phase == "Promoted"), "reason": reason, "message": f"because {reason}"}
@@ -177,20 +179,35 @@ def test_a_hook_that_failed_has_no_completion_time_and_names_the_reason(bench: B
     assert {each["reason"] for each in status["conditions"]} == {"SourceMissing"}
 
 
+@pytest.mark.parametrize("checked_at", [BEFORE, AFTER], ids=["by a clock behind", "by a clock ahead"])
 @pytest.mark.parametrize("phase", ["Promoted", "Stalled"])
-def test_a_verdict_from_before_the_hook_was_made_does_not_end_it_but_is_asked_for_again(
-    bench: Bench, phase: str
+def test_a_verdict_that_was_begun_before_the_hook_asked_does_not_end_it_whatever_any_clock_says(
+    bench: Bench, phase: str, checked_at: str
 ) -> None:
     bench.sees_hook()
     bench.hook_reconciled()
-    bench.ends_request(phase, "SourceMissing", BEFORE)
+    bench.ends_request(phase, "SourceMissing", checked_at, answers=False)
     bench.promoted.clear()
 
-    status = bench.hook_reconciled()
+    assert _types(bench.hook_reconciled()) == ["Promoting"]
+    assert bench.promoted == [], "it has asked already"
+    (key,) = bench.known.request_keys()
+    assert bench.known.asking(key) == {"uid-of-promote-images"}
 
-    assert _types(status) == ["Promoting"]
-    (key,) = bench.promoted
-    assert bench.known.asked_at(key) == datetime.fromisoformat(world.CREATED)
+
+def test_a_hook_made_again_asks_again_though_there_is_a_verdict(bench: Bench) -> None:
+    bench.sees_hook()
+    bench.hook_reconciled()
+    bench.ends_request("Promoted", "Promoted", AFTER)
+    bench.hook_reconciled()
+    bench.promoted.clear()
+    again = world.hook()
+    again["metadata"] |= {"uid": "uid-of-the-next-hook"}
+    bench.cluster.put("Job", again)
+    bench.known.see_workload(again)
+
+    assert _types(bench.hook_reconciled()) == ["Promoting"]
+    assert bench.promoted == bench.known.request_keys()
 
 
 def test_a_request_that_only_retries_does_not_end_a_hook(bench: Bench) -> None:
@@ -268,6 +285,16 @@ def test_back_off_of_a_workload_grows_while_its_registry_does_not_answer(bench: 
     bench.known.forget_workload(CHECKOUT, "uid-of-checkout")
     bench.workloads.reconcile(CHECKOUT, queue)
     assert queue._failures == {}
+
+
+def test_a_workload_whose_registry_does_not_answer_is_told_so_once(bench: Bench) -> None:
+    bench.known.see_policy(world.policy())
+    bench.known.see_workload(world.deployment())
+    queue = bench.workload_queue
+
+    _failures(queue, lambda: bench.workloads.reconcile(CHECKOUT, queue), CHECKOUT, 3)
+
+    assert bench.cluster.events == ["Unreachable"]
 
 
 def test_a_workload_that_no_policy_covers_costs_no_call_and_is_not_looked_at_again(bench: Bench) -> None:

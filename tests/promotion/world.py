@@ -200,12 +200,12 @@ class Desk:
     def look(
         self,
         *,
-        asked_at: datetime | None = None,
+        is_asked: bool = False,
         is_cancelled: Callable[[], bool] = lambda: False,
         promoter: Promoter | None = None,
     ) -> Result | None:
         """Reconcile once and keep what comes of it."""
-        occasion = Occasion(list(self.policies), NAMESPACE, asked_at, is_cancelled)
+        occasion = Occasion(list(self.policies), NAMESPACE, is_asked, is_cancelled)
         result = (promoter or self.promoter).reconcile(parse_request(self.resource), occasion, self._publish)
         if result is not None:
             self._write(result.status)
@@ -214,7 +214,7 @@ class Desk:
     def ask(self) -> Result | None:
         """A workload asks for the images a second later."""
         self.clock.advance(seconds=1)
-        return self.look(asked_at=self.clock.now)
+        return self.look(is_asked=True)
 
     def change(self, images: Mapping[str, str] | None = None, **spec: Any) -> None:
         """Edit the spec, as a user does."""

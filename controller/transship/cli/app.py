@@ -66,4 +66,10 @@ def operator(
         raise typer.Exit(1) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())
-    raise typer.Exit(running.run())
+    try:
+        status = running.run()
+    except OSError as error:
+        where = f"{chosen.health_host}:{chosen.health_port}"
+        typer.echo(f"transship: the health server cannot listen on {where}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(status)

@@ -61,6 +61,10 @@ def connect(kubeconfig: Path | None) -> "Api":
         raise NeedsHuman(
             Reason.UNREACHABLE, "no cluster to talk to: run in a pod, or set KUBECONFIG or TRANSSHIP_KUBECONFIG"
         ) from error
+    except Exception as error:
+        raise NeedsHuman(
+            Reason.UNREACHABLE, f"the kubeconfig cannot be read ({type(error).__name__}); name one that kubectl takes"
+        ) from error
     configuration.retries = False
     configuration.connection_pool_maxsize = _POOL_SIZE
     return Api(client.ApiClient(configuration))

@@ -86,6 +86,8 @@ class Events:
         key = RequestKey(metadata["namespace"], metadata["name"])
         if event["type"] == "DELETED":
             gone = self._known.forget_request(key, metadata["uid"])
+            for hook in self._known.hooks_waiting_for(key):
+                self._queues.workloads.add(hook)
             if gone is not None and gone.owner is not None:
                 # Its owner may be there again under the same name, or still wait: it is judged anew.
                 self._queues.workloads.add(gone.owner)

@@ -90,19 +90,26 @@ class HookReconciler:
         self._cluster.write_job_status(hook.key, hook.uid, _failed(hook, self._clock(), error.reason, error.message))
 
     def _ensure(self, hook: Workload, key: RequestKey) -> PromotionRequest | None:
+        # A verdict from before this hook asked is another sync's: it is looked again, from the beginning.
+        is_news = self._known.ask(key, hook.uid)
         request = self._known.request(key) or self._orders.place(hook, hook.images)
         if request is None:
             return None
         require_images(request, hook.images)
-        if _has_verdict(request) and not _speaks_of(request, hook):
-            # A verdict from before the hook was made is another sync's: look again, from the beginning.
-            self._known.ask(key, hook.created_at)
+        if is_news and request.status.observed_generation:
+            # One that was never looked at is on the queue already.
             self._promote(key)
         return request
 
+    def _speaks_of(self, request: PromotionRequest, hook: Workload) -> bool:
+        """Whether the request's verdict is an answer to this very hook."""
+        status = request.status
+        has_verdict = status.observed_generation == request.generation and status.finished_at is not None
+        return has_verdict and self._known.is_answered(request.key, hook.uid)
+
     def _job_status(self, hook: Workload, request: PromotionRequest) -> dict[str, Any]:
         now = self._clock()
-        phase = request.status.phase if _speaks_of(request, hook) else Phase.PENDING
+        phase = request.status.phase if self._speaks_of(request, hook) else Phase.PENDING
         ready = request.status.ready
         reason = ready.reason if ready else Reason.PENDING
         message = f"{ready.message if ready else 'waiting'} (PromotionRequest {request.key.name})"
@@ -127,14 +134,3 @@ def _conditions(types: tuple[str, ...], now: datetime, reason: str, message: str
     told = {"status": "True", "reason": reason, "message": message}
     times = {"lastProbeTime": format_time(now), "lastTransitionTime": format_time(now)}
     return [{"type": each} | told | times for each in types]
-
-
-def _has_verdict(request: PromotionRequest) -> bool:
-    status = request.status
-    return status.observed_generation == request.generation and status.finished_at is not None
-
-
-def _speaks_of(request: PromotionRequest, hook: Workload) -> bool:
-    """Whether the request's verdict was found after the hook was made."""
-    checked_at = request.status.checked_at
-    return _has_verdict(request) and checked_at is not None and checked_at >= hook.created_at

@@ -5,13 +5,14 @@ gaps, so whoever is about to write reads the object again (events are hints, the
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from threading import RLock
 from typing import Any
 
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.workload import Workload, WorkloadKey, parse_workload
+
+_MAX_ANSWERED = 100
 
 
 class Known:
@@ -24,7 +25,8 @@ class Known:
         self._workloads: dict[WorkloadKey, Workload] = {}
         self._requests: dict[RequestKey, PromotionRequest] = {}
         self._versions: dict[RequestKey, int] = {}
-        self._asked: dict[RequestKey, datetime] = {}
+        self._asked: dict[RequestKey, set[str]] = {}
+        self._answered: dict[RequestKey, set[str]] = {}
         self._waiting: dict[RequestKey, set[WorkloadKey]] = {}
 
     def see_policy(self, resource: Mapping[str, Any]) -> bool:
@@ -133,6 +135,7 @@ class Known:
                 return None
             del self._requests[key], self._versions[key]
             self._asked.pop(key, None)
+            self._answered.pop(key, None)
             return known
 
     def request(self, key: RequestKey) -> PromotionRequest | None:
@@ -156,17 +159,35 @@ class Known:
         with self._lock:
             return [each for each in self._requests.values() if each.owner == owner]
 
-    def ask(self, key: RequestKey, at: datetime) -> None:
-        """A workload or hook wants the images of a request now: a verdict from before `at` does not count."""
-        # Verdicts are written in whole seconds, so that is how they are compared.
-        second = at.replace(microsecond=0)
-        with self._lock:
-            self._asked[key] = max(second, self._asked.get(key, second))
+    def ask(self, key: RequestKey, who: str) -> bool:
+        """Somebody wants the images of a request now: no verdict counts that was begun before; whether that is news.
 
-    def asked_at(self, key: RequestKey) -> datetime | None:
-        """When the images of a request were last asked for."""
+        Asking is known by who asks (the uid of a hook), and never by the time: a hook's creation is told by the API
+        server's clock, a verdict by ours.
+        """
         with self._lock:
-            return self._asked.get(key)
+            if who in self._asked.get(key, set()) or who in self._answered.get(key, set()):
+                return False
+            self._asked.setdefault(key, set()).add(who)
+            return True
+
+    def asking(self, key: RequestKey) -> frozenset[str]:
+        """Who asks for the images of a request and has no answer yet."""
+        with self._lock:
+            return frozenset(self._asked.get(key, ()))
+
+    def answer(self, key: RequestKey, who: frozenset[str]) -> None:
+        """A verdict was found that was begun after they had asked."""
+        with self._lock:
+            old = self._answered.get(key, set())
+            # Whoever is forgotten here asks again, which costs a look and nothing else.
+            self._answered[key] = set(who) | (old if len(old) < _MAX_ANSWERED else set())
+            self._asked[key] = self._asked.get(key, set()) - who
+
+    def is_answered(self, key: RequestKey, who: str) -> bool:
+        """Whether the verdict of a request is an answer to somebody."""
+        with self._lock:
+            return who in self._answered.get(key, ())
 
     def wait_for(self, key: RequestKey, hook: WorkloadKey) -> None:
         """A hook waits for a request."""

@@ -97,12 +97,17 @@ class Leader:
         try:
             lease = self._leases.lease(self._namespace, self._name)
             if lease is not None and self._is_held_by_another(lease):
+                self._is_leading = False  # somebody took it; what is left of our own time does not count any more
                 return False
             written = self._leases.write_lease(self._mine(lease))
         except TransshipError as error:
             _log.warning("lease not written", note=str(error))
             return False
         if written is None:
+            if lease is None:
+                _log.warning(
+                    "lease not written", note="is there a namespace of that name, and the right to write there?"
+                )
             return False
         self._renewed_at = started
         return True

@@ -8,6 +8,7 @@ lists put everything there is on the queues; that is how work left by a killed p
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -126,10 +127,15 @@ class Operator:
             self._shut_down(keeper)
 
     def _shut_down(self, keeper: threading.Thread) -> None:
-        ended = [queue.stop(self._options.shutdown_grace) for queue in self._all_queues()]
+        deadline = time.monotonic() + self._options.shutdown_grace
+
+        def left() -> float:
+            return max(0.0, deadline - time.monotonic())
+
+        ended = [queue.stop(left()) for queue in self._all_queues()]
         if self._watching.is_alive():
-            self._watching.join(self._options.shutdown_grace)
-        keeper.join(self._options.shutdown_grace)
+            self._watching.join(left())
+        keeper.join(left())
         self._images.shutdown(wait=all(ended), cancel_futures=True)
         # Only a replica whose workers have all ended may let another one start before the Lease runs out.
         if all(ended):

@@ -64,7 +64,8 @@ class RequestReconciler:
         if request is None:
             queue.forget(key)
             return
-        occasion = self._occasion(request)
+        asking = self._known.asking(key)
+        occasion = self._occasion(request, is_asked=bool(asking))
         result = self._promoter.reconcile(request, occasion, self._publisher(request))
         if result is None:
             queue.forget(key)
@@ -73,16 +74,18 @@ class RequestReconciler:
         if occasion.is_cancelled():
             return
         self._tell_unexpected(request, result)
+        if result.status.finished_at is not None:
+            self._known.answer(key, asking)
         self._write(request, result.status)
         self._tell(request, result.status)
         self._look_again(key, result, queue)
 
-    def _occasion(self, request: PromotionRequest) -> Occasion:
+    def _occasion(self, request: PromotionRequest, *, is_asked: bool) -> Occasion:
         policies, namespace = self._picture.rules_for(request.containers, request.key.namespace)
         return Occasion(
             policies=policies,
             namespace=namespace,
-            asked_at=self._known.asked_at(request.key),
+            is_asked=is_asked,
             is_cancelled=lambda: self._is_stopping() or not self._known.is_current(request),
         )
 
@@ -107,6 +110,7 @@ class RequestReconciler:
             return
         # An answer that came after the news of its deletion may have brought it back: what is gone is gone.
         gone = self._known.forget_request(request.key, request.uid)
+        self._wake_hooks(request.key)
         if gone is not None and gone.owner is not None:
             self._wake(gone.owner)
 

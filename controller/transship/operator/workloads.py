@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from transship.errors import NeedsHuman
+from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.reference import Reference
 from transship.operator.known import Known
 from transship.operator.orders import Orders
@@ -105,14 +105,30 @@ class WorkloadReconciler:
         self._metrics = metrics
         self._clock = clock
         self._resync = resync
+        self._told: dict[WorkloadKey, Reason] = {}
         self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
         """Judge a workload and set when to judge it again."""
-        if self._judge(key):
+        try:
+            again = self._judge(key)
+        except RetryLater as error:
+            self._tell_once(key, error)
+            raise
+        self._told.pop(key, None)
+        if again:
             queue.add(key, random.uniform(0.8, 1.2) * self._resync)
         queue.forget(key)
+
+    def _tell_once(self, key: WorkloadKey, error: RetryLater) -> None:
+        """Say on the workload why nothing happens to it; each try would only say it again."""
+        workload = self._known.workload(key)
+        if workload is None or self._told.get(key) == error.reason:
+            return
+        self._told[key] = error.reason
+        note = f"whether its images are at the destination is not known yet: {error}"
+        self._cluster.emit_event(workload.regarding, warning=True, reason=error.reason, note=note, now=self._clock())
 
     def _judge(self, key: WorkloadKey) -> bool:
         """Judge a workload; whether it has images that somebody may take away again."""
@@ -163,5 +179,5 @@ class WorkloadReconciler:
             return
         if request is not None and request.status.phase is Phase.PROMOTED:
             # It was there and is not any more: promote it again. What is stalled or retrying is being looked after.
-            self._known.ask(request.key, self._clock())
+            self._known.ask(request.key, f"{workload.uid} at {time.monotonic_ns()}")
             self._promote(request.key)

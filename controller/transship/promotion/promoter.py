@@ -9,7 +9,6 @@ resolved to is taken from the status, so that the retries of one promotion mean 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -42,13 +41,13 @@ class Occasion:
     Attributes:
         policies: all valid PromotionPolicies.
         namespace: the request's namespace with its labels.
-        asked_at: a workload or hook asked for these images at this time; a verdict from before does not count.
+        is_asked: a workload or hook has asked for these images since the last verdict, which does not count then.
         is_cancelled: the request is gone or changed; stop.
     """
 
     policies: Sequence[PromotionPolicy]
     namespace: Namespace
-    asked_at: datetime | None = None
+    is_asked: bool = False
     is_cancelled: Callable[[], bool] = lambda: False
 
 
@@ -68,7 +67,7 @@ class Promoter:
         """
         if request.is_suspended:
             return self._suspend(request)
-        is_fresh = _is_fresh(request, occasion, self._clock())
+        is_fresh = _is_fresh(request, occasion)
         if not is_fresh and request.status.phase is Phase.PROMOTED and request.status.finished_at is not None:
             return None
         report = Report(request, self._clock, publish, is_fresh=is_fresh)
@@ -181,12 +180,9 @@ def _two_contents(job: Job, leader: Job) -> NeedsHuman:
     )
 
 
-def _is_fresh(request: PromotionRequest, occasion: Occasion, now: datetime) -> bool:
+def _is_fresh(request: PromotionRequest, occasion: Occasion) -> bool:
     """Whether this is a new promotion, and not another look at one that was begun."""
     status: RequestStatus = request.status
     if status.observed_generation != request.generation or status.started_at is None:
         return True
-    if occasion.asked_at is None or status.finished_at is None:
-        return False
-    # A check in the future is no check: whoever may write a status must not switch the next one off (threat T3).
-    return status.checked_at is None or not occasion.asked_at <= status.checked_at <= now
+    return occasion.is_asked and status.finished_at is not None
