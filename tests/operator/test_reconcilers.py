@@ -167,6 +167,20 @@ def test_a_hook_that_is_complete_has_both_times_and_both_conditions(bench: Bench
     assert bench.known.hooks_waiting_for(bench.known.request_keys()[0]) == []
 
 
+def test_a_hook_never_ends_before_it_began_though_our_clock_is_behind_the_api_servers(bench: Bench) -> None:
+    later = world.hook()
+    later["metadata"] |= {"creationTimestamp": "2100-01-01T00:00:00Z"}
+    bench.cluster.put("Job", later)
+    bench.known.see_workload(later)
+    bench.hook_reconciled()
+    bench.ends_request("Promoted", "Promoted", AFTER)
+
+    status = bench.hook_reconciled()
+
+    # Validation refuses a completion before the start, and the hook would wait until our clock had caught up.
+    assert status["startTime"] == status["completionTime"] == "2100-01-01T00:00:00Z"
+
+
 def test_a_hook_that_failed_has_no_completion_time_and_names_the_reason(bench: Bench) -> None:
     bench.sees_hook()
     bench.hook_reconciled()
