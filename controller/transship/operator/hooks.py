@@ -116,7 +116,7 @@ class HookReconciler:
         match phase:
             case Phase.PROMOTED:
                 ended = _conditions(("SuccessCriteriaMet", "Complete"), now, reason, message)
-                # The start is told by the API server's clock, the end by ours: validation refuses an end before the start.
+                # Start and end are told by two clocks, and validation refuses an end before the start.
                 end = max(now, hook.created_at)
                 times = {"startTime": format_time(hook.created_at), "completionTime": format_time(end)}
                 return times | {"conditions": ended}
