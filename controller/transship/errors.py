@@ -6,6 +6,8 @@ at their adapter and become one of these. Messages are built from an allow-list:
 repository, tag, digest, principal, action. They never hold bodies, query strings, headers or tokens.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -93,3 +95,14 @@ class RetryLater(TransshipError):  # noqa: N818 - the name says what happens nex
 
 class NeedsHuman(TransshipError):  # noqa: N818 - the name says what happens next, as the design does
     """It will not heal by itself: stop, and say what has to be changed."""
+
+
+@contextmanager
+def doing(side: Side, step: str) -> Iterator[None]:
+    """Give errors that pass the side and step they lack; an inner, more exact one stays."""
+    try:
+        yield
+    except TransshipError as error:
+        error.side = error.side or side
+        error.step = error.step or step
+        raise

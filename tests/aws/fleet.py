@@ -12,6 +12,7 @@ from oci.store_contract import push
 from promotion.world import Desk, World, policy
 from transship.aws.quotas import Quotas, Rates
 from transship.cli.registries import AwsRegistries
+from transship.oci.copier import Copier
 from transship.oci.reference import Reference, Registry, Repository, Tag
 from transship.promotion.policy import PromotionPolicy
 from transship.promotion.promoter import Promoter
@@ -62,7 +63,7 @@ def desk(
     """A request for images, each (repository, tag), and the promoter that looks at it, with as many workers."""
     wanted = {f"c{number}": f"{to}/{path}:{tag}" for number, (path, tag) in enumerate(images)}
     made = Desk(World(), wanted, [promotion(**spec)])
-    made.promoter = Promoter(registries, made.clock, in_parallel)
+    made.promoter = Promoter(registries, Copier(), made.clock, in_parallel)
     return made
 
 

@@ -11,7 +11,9 @@ from oci.images import image, multi_arch
 from oci.store_contract import TAG, push
 from transship.cli.registries import AwsRegistries
 from transship.errors import NeedsHuman, Reason, Side, TransshipError
-from transship.oci.copy import closure, copy, missing, prove
+from transship.oci.closure import closure
+from transship.oci.copier import Copier
+from transship.oci.copy import copy, missing, prove
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, NamespaceSelector, PromotionPolicy, RepositorySettings
 
@@ -65,12 +67,12 @@ def test_an_image_is_promoted_from_account_to_account(registries: AwsRegistries,
     source, destination = registries.source(PROMOTION, built), registries.destination(PROMOTION, there)
     found = source.resolve(TAG)
     assert found == multi_arch().root.descriptor
-    whole = closure(source, found.digest)
+    whole = closure(source, found.digest, Copier())
     registries.ensure_repository(PROMOTION, there)
-    report = copy(source, destination, whole, missing(destination, whole), TAG)
-    prove(destination, whole, TAG)
+    report = copy(source, destination, whole, missing(destination, whole, Copier()), Copier(), tag=TAG)
+    prove(destination, whole, TAG, Copier())
     assert (report.blobs_copied, report.manifests_copied) == (5, 3)
-    again = copy(source, destination, whole, missing(destination, whole), TAG)
+    again = copy(source, destination, whole, missing(destination, whole, Copier()), Copier(), tag=TAG)
     assert again.bytes_copied == 0
 
 

@@ -8,6 +8,7 @@ from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from transship.oci.memory import MemoryRepository
+from transship.oci.store import Fetcher
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -32,6 +33,15 @@ class Content:
         repository.blobs.update({Digest.of(blob): blob for blob in self.blobs})
         repository.manifests.update({each.descriptor.digest: each for each in self.manifests})
         return repository
+
+
+def bytes_of(repository: Fetcher, blob: Descriptor, start: int = 0, stop: int | None = None) -> bytes:
+    """Read a blob, or a part of it, through its port."""
+    room, content = memoryview(bytearray(64 * 1024)), b""
+    with repository.read_blob(blob).open(start, stop) as stream:
+        while count := stream.readinto(room):
+            content += room[:count]
+    return content
 
 
 def as_json(descriptor: Descriptor) -> dict[str, object]:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from oci.images import Content, blob_descriptor, image, multi_arch
+from oci.images import Content, blob_descriptor, bytes_of, image, multi_arch
 from transship.errors import NeedsHuman, Reason, RetryLater
-from transship.oci.copy import closure, copy, missing, prove
+from transship.oci.closure import closure
+from transship.oci.copier import Copier
+from transship.oci.copy import copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Tag
@@ -51,13 +53,20 @@ class StoreContract:
         push(repository, content)
         assert repository.fetch_manifest(content.root.descriptor.digest) == content.root
 
-    def test_a_blob_comes_back_in_bounded_chunks(self, repository: Destination) -> None:
+    def test_a_blob_comes_back_whole(self, repository: Destination) -> None:
         layer = bytes(range(256)) * 12_000
         push(repository, image([layer]))
-        with repository.open_blob(blob_descriptor(layer)) as chunks:
-            received = list(chunks)
-        assert b"".join(received) == layer
-        assert max(map(len, received)) <= 1024 * 1024
+        assert bytes_of(repository, blob_descriptor(layer)) == layer
+
+    @pytest.mark.parametrize(
+        ("start", "stop"), [(0, 1), (0, 300_000), (7, 70_000), (2_999_999, None), (1_000_000, None)]
+    )
+    def test_a_range_of_a_blob_comes_back_as_it_was_asked_for(
+        self, repository: Destination, start: int, stop: int | None
+    ) -> None:
+        layer = bytes(range(250)) * 12_000
+        push(repository, image([layer]))
+        assert bytes_of(repository, blob_descriptor(layer), start, stop) == layer[start:stop]
 
     def test_an_empty_blob_can_be_pushed(self, repository: Destination) -> None:
         repository.push_blob(blob_descriptor(b""), iter([]))
@@ -65,8 +74,8 @@ class StoreContract:
 
     def test_reading_a_blob_that_is_not_there_needs_a_human(self, repository: Destination) -> None:
         push(repository, image([b"layer"]))
-        with pytest.raises(NeedsHuman) as caught, repository.open_blob(blob_descriptor(b"gone")) as chunks:
-            list(chunks)
+        with pytest.raises(NeedsHuman) as caught:
+            bytes_of(repository, blob_descriptor(b"gone"))
         assert caught.value.reason is Reason.SOURCE_MISSING
 
     def test_only_what_is_lacking_is_named_missing(self, repository: Destination) -> None:
@@ -117,11 +126,11 @@ class StoreContract:
     def test_a_copied_image_is_proven_and_a_second_copy_moves_nothing(self, repository: Destination) -> None:
         content = multi_arch()
         source = content.in_memory()
-        whole = closure(source, content.root.descriptor.digest)
-        report = copy(source, repository, whole, missing(repository, whole), TAG)
-        prove(repository, whole, TAG)
+        whole = closure(source, content.root.descriptor.digest, Copier())
+        report = copy(source, repository, whole, missing(repository, whole, Copier()), Copier(), tag=TAG)
+        prove(repository, whole, TAG, Copier())
         assert (report.blobs_copied, report.manifests_copied, report.bytes_skipped) == (5, 3, 0)
-        assert not missing(repository, whole)
-        again = copy(source, repository, whole, missing(repository, whole), TAG)
+        assert not missing(repository, whole, Copier())
+        again = copy(source, repository, whole, missing(repository, whole, Copier()), Copier(), tag=TAG)
         assert (again.bytes_copied, again.bytes_skipped) == (0, whole.total_bytes)
-        assert closure(repository, content.root.descriptor.digest) == whole
+        assert closure(repository, content.root.descriptor.digest, Copier()) == whole

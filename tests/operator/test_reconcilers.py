@@ -8,6 +8,7 @@ import pytest
 
 from transship.errors import Reason, RetryLater
 from transship.metrics import Metrics
+from transship.oci.copier import Copier, Limits
 from transship.operator.hooks import HookReconciler
 from transship.operator.known import Known
 from transship.operator.picture import Picture
@@ -92,7 +93,7 @@ class Bench:
         self.requests = RequestReconciler(
             **common,
             picture=self.picture,
-            promoter=Promoter(self.registries, lambda: NOW),
+            promoter=Promoter(self.registries, Copier(Limits(restarts=0)), lambda: NOW),
             stalled_recheck=300.0,
             is_stopping=lambda: False,
             wake=self.woken.append,

@@ -9,6 +9,7 @@ import pytest
 from oci.images import Content, image, multi_arch
 from promotion.world import (
     DESTINATION,
+    ONE_BY_ONE,
     PUBLISHED,
     SOURCE,
     START,
@@ -19,6 +20,7 @@ from promotion.world import (
     request_resource,
 )
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
+from transship.oci.copier import Copier
 from transship.oci.digest import Digest
 from transship.oci.reference import Tag
 from transship.promotion.promoter import Promoter, Step
@@ -283,7 +285,7 @@ def test_after_a_crash_the_published_digest_is_kept_and_what_arrived_is_not_sent
     assert desk.status.phase is Phase.PROMOTING
     world.at_source().hold(OTHER, "v1")
     world.log.clear()
-    desk.look(promoter=Promoter(world, desk.clock))
+    desk.look(promoter=Promoter(world, Copier(ONE_BY_ONE), desk.clock))
     assert (desk.status.phase, desk.image().digest) == (Phase.PROMOTED, digest_of(ONE))
     assert desk.image().bytes_skipped == sum(len(blob) for blob in ONE.blobs)
 
@@ -775,7 +777,7 @@ def test_images_may_be_carried_out_at_the_same_time(world: World) -> None:
         def run_all(step: Step, jobs: Sequence[Job]) -> None:
             list(pool.map(step, jobs))
 
-        desk.look(promoter=Promoter(world, desk.clock, run_all))
+        desk.look(promoter=Promoter(world, Copier(ONE_BY_ONE), desk.clock, run_all))
     assert (desk.status.phase, desk.status.summary) == (Phase.PROMOTED, "6/6")
     assert all(world.at_destination(path).holds(ONE) for path in paths)
 

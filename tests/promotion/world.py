@@ -13,11 +13,13 @@ from typing import Any
 from oci.images import Content
 from promotion.schema import status_schema, violations
 from transship.errors import NeedsHuman, Reason, Side
+from transship.oci.copier import Copier, Limits
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
 from transship.oci.memory import MemoryRepository
 from transship.oci.reference import Repository, Tag
+from transship.oci.store import Chunk
 from transship.promotion.policy import Namespace, PromotionPolicy, parse_policy
 from transship.promotion.promoter import Occasion, Promoter
 from transship.promotion.report import Result
@@ -28,6 +30,8 @@ SOURCE = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
 DESTINATION = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
 PUBLISHED = "published"
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+ONE_BY_ONE = Limits(blobs=1, lookups=1, restarts=0)
+"""So that what happens has an order, and a failure is one."""
 NAMESPACE = Namespace("shop", {"team": "shop"})
 
 
@@ -87,10 +91,11 @@ class NotedRepository(MemoryRepository):
         self._about_to("fetch_manifest")
         return MemoryRepository.fetch_manifest(self, digest)
 
-    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         self._about_to("push_blob")
-        MemoryRepository.push_blob(self, blob, chunks)
+        is_mounted = MemoryRepository.push_blob(self, blob, chunks, mount)
         self.log.append(f"{self.name} {blob.digest}")
+        return is_mounted
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
         self._about_to("push_manifest")
@@ -194,7 +199,7 @@ class Desk:
     before_publish: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
-        self.promoter = Promoter(self.world, self.clock)
+        self.promoter = Promoter(self.world, Copier(ONE_BY_ONE), self.clock)
         self.resource = request_resource(self.images)
 
     def look(

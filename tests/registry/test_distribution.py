@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 
-from oci.images import blob_descriptor, image
+from oci.images import blob_descriptor, bytes_of, image
 from oci.store_contract import TAG, StoreContract, push
 from transship.errors import Side
 from transship.oci.digest import Digest
@@ -32,8 +32,7 @@ def test_an_image_with_sha512_digests_is_read_back(repository: HttpRepository) -
     layer = blob_descriptor(b"layer")
     strong = type(layer)(layer.media_type, Digest.of(b"layer", "sha512"), layer.size)
     repository.push_blob(strong, iter([b"layer"]))
-    with repository.open_blob(strong) as chunks:
-        assert b"".join(chunks) == b"layer"
+    assert bytes_of(repository, strong) == b"layer"
 
 
 def test_a_tag_moves_where_the_registry_lets_it(repository: HttpRepository) -> None:

@@ -12,7 +12,9 @@ from oci.images import blob_descriptor, image
 from registry.conftest import SECRET, open_repository
 from registry.hostile import Answer, HostileServer, Seen, sized
 from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
-from transship.oci.copy import Closure, Missing, copy
+from transship.oci.closure import Closure
+from transship.oci.copier import Copier
+from transship.oci.copy import Missing, copy
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import MAX_MANIFEST_BYTES, OCI_MANIFEST
@@ -31,7 +33,7 @@ SIGNED = "?X-Amz-Signature=canary-of-a-signature"
 def read(repository: HttpRepository, blob: Descriptor = BLOB) -> bytes:
     """Copy one blob to memory, as a promotion would."""
     there = MemoryRepository()
-    copy(repository, there, Closure((IMAGE,), (blob,)), Missing(blobs=frozenset([blob.digest])), None)
+    copy(repository, there, Closure((IMAGE,), (blob,)), Missing(blobs=frozenset([blob.digest])), Copier(), tag=None)
     return there.blobs[blob.digest]
 
 

@@ -6,13 +6,13 @@ second, which then also says what is wrong with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 
 from transship.aws.batch import PER_CALL, Images
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
-from transship.oci.reference import Tag
+from transship.oci.reference import Repository, Tag
+from transship.oci.store import BlobReader, Chunk
 from transship.registry.repository import HttpRepository
 
 
@@ -25,6 +25,7 @@ class EcrRepository:
     def __init__(self, images: Images, bytes_of: HttpRepository) -> None:
         self._images = images
         self._http = bytes_of
+        self.repository: Repository = bytes_of.repository
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `Resolver`."""
@@ -59,9 +60,9 @@ class EcrRepository:
         """
         return self._images.repository_exists()
 
-    def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+    def read_blob(self, blob: Descriptor) -> BlobReader:
         """See `Fetcher`."""
-        return self._http.open_blob(blob)
+        return self._http.read_blob(blob)
 
     def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `Inventory`."""
@@ -73,9 +74,9 @@ class EcrRepository:
         """See `Inventory`."""
         return self._images.missing_blobs(blob.digest for blob in blobs)
 
-    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """See `Pusher`."""
-        self._http.push_blob(blob, chunks)
+        return self._http.push_blob(blob, chunks, mount)
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
         """See `Pusher`."""

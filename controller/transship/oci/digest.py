@@ -13,7 +13,7 @@ _HEX = re.compile(r"[a-f0-9]+\Z")
 class Hasher(Protocol):
     """The part of a hashlib object that is needed to digest a stream."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Take in the next bytes."""
 
     def hexdigest(self) -> str:

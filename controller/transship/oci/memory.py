@@ -4,6 +4,7 @@ It is as strict as a registry: content must have its digest, a manifest's childr
 immutable tag does not move. Whatever holds for it holds for the other implementations; tests/oci has the contract.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,15 @@ from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
-from transship.oci.reference import Tag
+from transship.oci.reference import Registry, Repository, Tag
+from transship.oci.store import BlobReader, Chunk
+
+
+_NUMBERS = itertools.count(1)
+
+
+def _anonymous() -> Repository:
+    return Repository(Registry("memory"), f"repository-{next(_NUMBERS)}")
 
 
 @dataclass(slots=True)
@@ -24,7 +33,8 @@ class MemoryRepository:
         blobs: bytes by digest.
         tags: digest by tag.
         immutable_tags: whether a tag that exists refuses another digest.
-        chunk_bytes: how many bytes `open_blob` hands out at a time.
+        repository: what it is called.
+        chunk_bytes: how many bytes a stream hands out at a time, at most.
         targets_per_request: see `Resolver`.
         keeps_whole: see `Inventory`; to be set only if nothing is removed by hand.
         archived: what `is_archived`.
@@ -34,6 +44,7 @@ class MemoryRepository:
     blobs: dict[Digest, bytes] = field(default_factory=dict)
     tags: dict[Tag, Digest] = field(default_factory=dict)
     immutable_tags: bool = False
+    repository: Repository = field(default_factory=_anonymous, compare=False)
     chunk_bytes: int = 256 * 1024
     targets_per_request: int = 1
     keeps_whole: bool = False
@@ -61,17 +72,9 @@ class MemoryRepository:
         """See `Fetcher`."""
         return (manifest for digest in digests if (manifest := self.fetch_manifest(digest)) is not None)
 
-    @contextmanager
-    def open_blob(self, blob: Descriptor) -> Iterator[Iterator[bytes]]:
-        """See `Fetcher`.
-
-        Raises:
-            NeedsHuman: SourceMissing.
-        """
-        content = self.blobs.get(blob.digest)
-        if content is None:
-            raise NeedsHuman(Reason.SOURCE_MISSING, f"blob {blob.digest} is not there; push the image again")
-        yield (content[at : at + self.chunk_bytes] for at in range(0, len(content), self.chunk_bytes))
+    def read_blob(self, blob: Descriptor) -> BlobReader:
+        """See `Fetcher`."""
+        return _Reader(self, blob)
 
     def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `Inventory`."""
@@ -81,16 +84,17 @@ class MemoryRepository:
         """See `Inventory`."""
         return frozenset(blob.digest for blob in blobs if blob.digest not in self.blobs)
 
-    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:  # noqa: ARG002 - nothing can be mounted
         """See `Pusher`.
 
         Raises:
             RetryLater: ContentMismatch.
         """
-        content = b"".join(chunks)
+        content = b"".join(bytes(chunk) for chunk in chunks)
         if len(content) != blob.size or Digest.of(content, blob.digest.algorithm) != blob.digest:
             raise RetryLater(Reason.CONTENT_MISMATCH, f"the bytes pushed as blob {blob.digest} are not it")
         self.blobs[blob.digest] = content
+        return False
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
         """See `Pusher`.
@@ -121,3 +125,38 @@ class MemoryRepository:
         current = self.tags.get(tag)
         if self.immutable_tags and current not in {None, digest}:
             raise NeedsHuman(Reason.TAG_CONFLICT, f"tag {tag} is immutable and already at {current}, not {digest}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Implements `BlobReader`."""
+
+    holder: MemoryRepository
+    blob: Descriptor
+    takes_ranges: bool = True
+
+    @contextmanager
+    def open(self, start: int = 0, stop: int | None = None) -> Iterator["_Stream"]:
+        """See `BlobReader`.
+
+        Raises:
+            NeedsHuman: SourceMissing.
+        """
+        content = self.holder.blobs.get(self.blob.digest)
+        if content is None:
+            raise NeedsHuman(Reason.SOURCE_MISSING, f"blob {self.blob.digest} is not there; push the image again")
+        yield _Stream(memoryview(content)[start:stop], self.holder.chunk_bytes)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Implements `Stream`."""
+
+    left: memoryview
+    chunk_bytes: int
+
+    def readinto(self, room: memoryview) -> int:
+        """See `Stream`."""
+        count = min(len(room), len(self.left), self.chunk_bytes)
+        room[:count], self.left = self.left[:count], self.left[count:]
+        return count

@@ -7,16 +7,20 @@ exception but `None` or an empty set.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
-from transship.oci.reference import Tag
+from transship.oci.reference import Repository, Tag
 
 
 class Resolver(Protocol):
     """Turns a tag or a digest into a descriptor."""
+
+    @property
+    def repository(self) -> Repository:
+        """Where this is."""
 
     @property
     def targets_per_request(self) -> int:
@@ -35,6 +39,39 @@ class Resolver(Protocol):
         """Whether the registry still keeps a target that does not resolve, where nobody can pull it."""
 
 
+Chunk: TypeAlias = bytes | memoryview
+"""A part of a blob in memory."""
+
+
+class Stream(Protocol):
+    """Bytes on their way here."""
+
+    def readinto(self, room: memoryview) -> int:
+        """Put the next bytes into `room` and say how many; 0 when there are no more.
+
+        Raises:
+            RetryLater: the connection broke off; what has been read so far stays good.
+        """
+
+
+class BlobReader(Protocol):
+    """One blob of a source, to be read in ranges. Thread-safe; remembers where the registry keeps the bytes."""
+
+    @property
+    def takes_ranges(self) -> bool:
+        """False once the registry has answered with the whole blob when it was asked for its beginning."""
+
+    def open(self, start: int = 0, stop: int | None = None) -> AbstractContextManager[Stream]:
+        """The bytes from `start` up to, not including, `stop`; to the end of the blob when that is None.
+
+        The consumer checks digest and size: a stream ends where the connection says so.
+
+        Raises:
+            NeedsHuman: SourceMissing, and whatever the registry refuses for good.
+            RetryLater: it cannot be had now, or not from `start` on.
+        """
+
+
 class Fetcher(Protocol):
     """Reads content by digest."""
 
@@ -44,11 +81,8 @@ class Fetcher(Protocol):
     def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
         """Those of several manifests that exist, in any order, in as few requests as the registry allows."""
 
-    def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
-        """Stream a blob in chunks of bounded size.
-
-        The consumer checks digest and size: a stream ends where the connection says so.
-        """
+    def read_blob(self, blob: Descriptor) -> BlobReader:
+        """A reader of a blob; nothing is asked before it is opened."""
 
 
 class Inventory(Protocol):
@@ -73,10 +107,20 @@ class Inventory(Protocol):
 class Pusher(Protocol):
     """Writes content."""
 
-    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """Upload a blob from a stream whose consumer-side checks raise on a mismatch.
 
-        When `chunks` raises, the upload is cancelled and nothing becomes visible.
+        The first chunk is asked for when the registry is ready to take bytes, and a chunk is done with when the next
+        one is asked for. When the stream raises, the upload is cancelled and nothing becomes visible.
+
+        Args:
+            blob: what is to be there afterwards.
+            chunks: its bytes.
+            mount: a repository of the same registry that has the blob already; it need not be sent then, if the
+                registry agrees.
+
+        Returns:
+            Whether the blob was mounted; nothing was asked of `chunks` then.
         """
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:

@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import kopf
 import structlog
 
+from transship.oci.copier import Copier, Limits
 from transship.operator.events import Events, Pulse, Queues, watch_settings
 from transship.operator.health import HealthServer
 from transship.operator.hooks import HookReconciler
@@ -57,6 +58,7 @@ class Options:
     health_host: str
     health_port: int
     shutdown_grace: float
+    copying: Limits = field(default_factory=Limits)
 
 
 class Operator:
@@ -198,7 +200,7 @@ class Operator:
             known=known,
             picture=self._picture,
             cluster=cluster,
-            promoter=Promoter(registries, _now, self._run_all),
+            promoter=Promoter(registries, Copier(options.copying), _now, self._run_all),
             metrics=metrics,
             clock=_now,
             stalled_recheck=options.stalled_recheck,

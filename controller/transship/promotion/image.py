@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from transship.errors import NeedsHuman, Reason, TransshipError
-from transship.oci.copy import Cancelled, Closure, CopyProgress, CopyReport, Missing, closure, copy, missing, prove
+from transship.oci.closure import Closure, closure
+from transship.oci.copier import Cancelled, Copier
+from transship.oci.copy import CopyProgress, CopyReport, Missing, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
@@ -90,11 +92,12 @@ def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Names
     return route(policies, namespace, reference)
 
 
-def make_plan(sight: Sight, first_seen: datetime, now: datetime) -> Plan:
+def make_plan(sight: Sight, copier: Copier, first_seen: datetime, now: datetime) -> Plan:
     """Look at both registries and decide.
 
     Args:
         sight: the image's way, and both repositories with what they have said already.
+        copier: asks for what is not known yet.
         first_seen: since when this image is being looked for.
         now: the time of the decision.
 
@@ -111,22 +114,25 @@ def make_plan(sight: Sight, first_seen: datetime, now: datetime) -> Plan:
     if looked_for is None:
         return _hopeless(sight, wanted, Observed(tagged, None, is_complete=False), now)
     root = tagged if tagged and tagged.digest == looked_for else sight.destination.resolve(looked_for)
-    return _plan_by(sight, wanted, Observed(tagged, root, sight.vouches(root)), looked_for, now)
+    observed = Observed(tagged, root, sight.vouches(root))
+    return _plan_by(sight, copier, wanted=wanted, observed=observed, digest=looked_for, now=now)
 
 
-def _plan_by(sight: Sight, wanted: Wanted, observed: Observed, digest: Digest, now: datetime) -> Plan:
+def _plan_by(  # noqa: PLR0913 - everything that is known of one image
+    sight: Sight, copier: Copier, *, wanted: Wanted, observed: Observed, digest: Digest, now: datetime
+) -> Plan:
     """Decide by the destination's word that it holds all of the image, or else by looking at every part."""
     source, destination, root = sight.source.store, sight.destination.store, observed.root
     whole, lacking = None, Missing()
     if not observed.is_complete:
-        whole = _closure(source if wanted.at_source else None, destination if root else None, digest)
+        whole = _closure(source if wanted.at_source else None, destination if root else None, digest, copier)
         if whole is None:
             return _hopeless(sight, wanted, observed, now)
-        lacking = missing(destination, whole)
+        lacking = missing(destination, whole, copier, root_is_there=root is not None)
         observed = replace(observed, is_complete=root is not None and not lacking)
     decision = _decide(sight, wanted, observed, now)
     if whole is None and not isinstance(decision, Present):
-        whole = _closure(source, destination, digest)
+        whole = _closure(source, destination, digest, copier)
     seen = observed.tagged if wanted.route.destination.tag is not None else root
     return Plan(wanted.route, decision, seen, source, destination, whole, lacking)
 
@@ -146,22 +152,22 @@ def _hopeless(sight: Sight, wanted: Wanted, observed: Observed, now: datetime) -
     raise AssertionError("an image that is nowhere whole cannot be planned")
 
 
-def _closure(source: Source | None, destination: Destination | None, digest: Digest) -> Closure | None:
+def _closure(source: Source | None, destination: Destination | None, digest: Digest, copier: Copier) -> Closure | None:
     """What belongs to an image, by the source, or by the destination when the source has lost it or a part of it."""
     if source is None:
-        return _closure_at(destination, digest)
+        return _closure_at(destination, digest, copier)
     try:
-        return closure(source, digest)
+        return closure(source, digest, copier)
     except NeedsHuman as error:
-        whole = _closure_at(destination, digest) if error.reason is Reason.SOURCE_MISSING else None
+        whole = _closure_at(destination, digest, copier) if error.reason is Reason.SOURCE_MISSING else None
         if whole is None:
             raise
         return whole
 
 
-def _closure_at(destination: Destination | None, digest: Digest) -> Closure | None:
+def _closure_at(destination: Destination | None, digest: Digest, copier: Copier) -> Closure | None:
     try:
-        return closure(destination, digest) if destination is not None else None
+        return closure(destination, digest, copier) if destination is not None else None
     except NeedsHuman as error:
         if error.reason is Reason.SOURCE_MISSING:  # a child is gone at the destination, too
             return None
@@ -169,7 +175,11 @@ def _closure_at(destination: Destination | None, digest: Digest) -> Closure | No
 
 
 def carry_out(
-    plan: Plan, registries: Registries, tell: Callable[[CopyProgress], None], is_cancelled: Callable[[], bool]
+    plan: Plan,
+    registries: Registries,
+    copier: Copier,
+    tell: Callable[[CopyProgress], None],
+    is_cancelled: Callable[[], bool],
 ) -> Done:
     """Do what the plan says and read the destination again.
 
@@ -185,8 +195,10 @@ def carry_out(
     if is_cancelled():
         raise Cancelled(Reason.PENDING, "the copy was asked to stop before it began")
     registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
-    report = copy(plan.source, plan.destination, plan.whole, plan.lacking, tag, progress=tell, cancelled=is_cancelled)
-    prove(plan.destination, plan.whole, tag)
+    report = copy(
+        plan.source, plan.destination, plan.whole, plan.lacking, copier, tag=tag, progress=tell, cancelled=is_cancelled
+    )
+    prove(plan.destination, plan.whole, tag, copier)
     return _done(plan.decision, report)
 
 

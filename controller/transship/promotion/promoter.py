@@ -13,9 +13,11 @@ from functools import partial
 from typing import TypeAlias
 
 from transship.errors import NeedsHuman, Reason, Side
+from transship.oci.copier import Copier
+from transship.oci.copy import CopyProgress
 from transship.promotion import conditions
 from transship.promotion.claims import Claims, place
-from transship.promotion.image import Plan, carry_out, find_route, make_plan
+from transship.promotion.image import Done, Plan, carry_out, find_route, make_plan
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
 from transship.promotion.report import Clock, Job, Publish, Report, Result
@@ -54,8 +56,9 @@ class Occasion:
 class Promoter:
     """Promotes requests. Thread-safe: many requests may be reconciled at once, the same one only once at a time."""
 
-    def __init__(self, registries: Registries, clock: Clock, run_all: RunAll = one_by_one) -> None:
+    def __init__(self, registries: Registries, copier: Copier, clock: Clock, run_all: RunAll = one_by_one) -> None:
         self._registries = registries
+        self._copier = copier
         self._clock = clock
         self._run_all = run_all
         self._claims = Claims()
@@ -135,7 +138,7 @@ class Promoter:
         if job.sight is None:
             raise AssertionError("an image without a way has ended already")
         now = self._clock()
-        plan = make_plan(job.sight, job.status.started_at or now, now)
+        plan = make_plan(job.sight, self._copier, job.status.started_at or now, now)
         report.planned(job, plan)
         return plan
 
@@ -159,7 +162,7 @@ class Promoter:
         if plan is None:
             raise AssertionError("an image that was not planned has ended already")
         if not plan.writes:
-            report.done(job, carry_out(plan, self._registries, lambda _: None, occasion.is_cancelled))
+            report.done(job, self._do(plan, lambda _: None, occasion))
             return
         digest = plan.decision.descriptor.digest
         with self._claims.hold(plan.route.destination, digest, report.request.key):
@@ -167,7 +170,10 @@ class Promoter:
                 # Whoever held the claim before has written since this was planned: the edge table decides again.
                 self._open(Sights(self._registries), occasion, job)
                 plan = self._plan(report, job)
-            report.done(job, carry_out(plan, self._registries, partial(report.tell, job), occasion.is_cancelled))
+            report.done(job, self._do(plan, partial(report.tell, job), occasion))
+
+    def _do(self, plan: Plan, tell: Callable[[CopyProgress], None], occasion: Occasion) -> Done:
+        return carry_out(plan, self._registries, self._copier, tell, occasion.is_cancelled)
 
 
 def _two_contents(job: Job, leader: Job) -> NeedsHuman:

@@ -1,13 +1,13 @@
 """A repository of a registry, behind the store ports."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 
 from transship.errors import Side
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
 from transship.oci.reference import Repository, Tag
+from transship.oci.store import BlobReader, Chunk
 from transship.registry.auth import Credentials
 from transship.registry.blobs import Blobs
 from transship.registry.exchange import Exchange
@@ -35,6 +35,7 @@ class HttpRepository:
         pace: Pace | None = None,
     ) -> None:
         exchange = Exchange(transport, repository.registry, credentials, pace)
+        self.repository = repository
         self._manifests = Manifests(exchange, repository, side)
         self._blobs = Blobs(exchange, repository, side)
 
@@ -58,9 +59,9 @@ class HttpRepository:
         """See `Fetcher`."""
         return (manifest for digest in digests if (manifest := self.fetch_manifest(digest)) is not None)
 
-    def open_blob(self, blob: Descriptor) -> AbstractContextManager[Iterator[bytes]]:
+    def read_blob(self, blob: Descriptor) -> BlobReader:
         """See `Fetcher`."""
-        return self._blobs.open(blob)
+        return self._blobs.read(blob)
 
     def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `Inventory`."""
@@ -70,9 +71,9 @@ class HttpRepository:
         """See `Inventory`."""
         return self._blobs.missing(blobs)
 
-    def push_blob(self, blob: Descriptor, chunks: Iterator[bytes]) -> None:
+    def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """See `Pusher`."""
-        self._blobs.push(blob, chunks)
+        return self._blobs.push(blob, chunks, mount)
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
         """See `Pusher`."""

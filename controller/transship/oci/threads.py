@@ -1,0 +1,77 @@
+"""Worker threads of this process: a bounded number, started when there is work, and never waited for at the end.
+
+`concurrent.futures` joins its threads when the interpreter ends; one of ours may sit in a read from a registry that
+went silent, and nobody who has cancelled a copy wants to wait for that.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+Result = TypeVar("Result")
+_LINGER_SECONDS = 30.0
+
+
+class Threads:
+    """Runs calls in at most so many threads. Thread-safe.
+
+    Args:
+        limit: threads at most.
+        name: of the threads, for people who look.
+    """
+
+    def __init__(self, limit: int, name: str) -> None:
+        self._limit = limit
+        self._name = name
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._idle = 0
+
+    def start(self, call: Callable[[], None]) -> None:
+        """Run a call, which must not raise, as soon as a thread is free."""
+        with self._changed:
+            self._waiting.append(call)
+            if self._idle >= len(self._waiting) or self._threads >= self._limit:
+                self._changed.notify()
+                return
+            self._threads += 1
+        threading.Thread(target=self._work, name=self._name, daemon=True).start()
+
+    def submit(self, call: Callable[[], Result]) -> "Future[Result]":
+        """Run a call and give its result later."""
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+                future.set_exception(error)
+
+        self.start(run)
+        return future
+
+    def all(self, calls: Iterable[Callable[[], Result]]) -> Sequence[Result]:
+        """Run calls, at the same time as far as there are threads; the results in their order.
+
+        Raises:
+            Exception: the first one of them that a call raised.
+        """
+        wanted = list(calls)
+        if len(wanted) == 1:
+            return [wanted[0]()]
+        return [future.result() for future in [self.submit(call) for call in wanted]]
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                is_called = self._changed.wait_for(lambda: bool(self._waiting), _LINGER_SECONDS)
+                self._idle -= 1
+                if not is_called:
+                    self._threads -= 1
+                    return
+                call = self._waiting.popleft()
+            call()
