@@ -25,7 +25,7 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Iterator[bytes] | None = None
+    body: bytes | Iterator[bytes | memoryview] | None = None
     kind: Kind = Kind.MANIFEST
 
     @property

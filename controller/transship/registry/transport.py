@@ -92,7 +92,11 @@ class Transport:
         return self.network.hosts
 
     def open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterator[bytes] | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterator[bytes | memoryview] | None = None,
     ) -> BaseHTTPResponse:
         """Send one request; the answer's body is not read yet and has to be read or closed.
 
