@@ -12,8 +12,8 @@ from transship.errors import NeedsHuman, Reason
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
 from transship.promotion.desired import Encryption, RepositorySettings, SourceAccess
+from transship.promotion.glob import Glob
 from transship.promotion.policy import (
-    Glob,
     Namespace,
     NamespaceSelector,
     PolicyError,
