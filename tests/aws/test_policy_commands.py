@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +80,74 @@ def test_diff_apply_and_remove_are_one_story(aws: Any, run: Run) -> None:
     assert aws.sids(path) == [LAMBDA["Sid"]]
 
 
+@pytest.fixture
+def run_as(aws: Any, run: Run) -> Callable[..., Any]:
+    """Run a command as somebody else, with a policy that names no role."""
+
+    def run_as(who: str, command: str, *arguments: str, **spec: Any) -> Any:
+        aws.act_as(who)
+        return run(command, *arguments, **{"sourceAccess": {}, **spec})
+
+    return run_as
+
+
+def test_who_owns_the_source_writes_the_statement_for_the_destinations_account(aws: Any, run_as: Run) -> None:
+    path = aws.repository()
+    shown = run_as("ci", "show")
+    assert json.loads(shown.stdout)["Statement"] == [Grant(PRODUCTION).statement()]
+    assert run_as("ci", "diff", path).exit_code == 2
+    assert run_as("ci", "apply", path).stdout.endswith("statement written\n")
+    assert aws.sids(path) == [SID]
+    assert run_as("ci", "diff", path).stdout.endswith("in place\n")
+
+
+def test_our_statement_that_somebody_widened_is_not_in_place_for_its_owner_and_can_be_taken_away(
+    aws: Any, run_as: Run
+) -> None:
+    path = aws.repository()
+    aws.set_policy(path, {**Grant(PRODUCTION).statement(), "Action": "ecr:*"})
+    assert run_as("ci", "diff", path).exit_code == 2
+    assert run_as("ci", "apply", path).stdout.endswith("statement written\n")
+    assert "ecr:*" not in json.dumps(aws.statements(path))
+    aws.set_policy(path, {**Grant(PRODUCTION).statement(), "Action": "ecr:*"}, LAMBDA)
+    assert run_as("ci", "remove", path).stdout.endswith("statement removed\n")
+    assert aws.sids(path) == [LAMBDA["Sid"]]
+
+
+def test_who_runs_a_command_from_a_third_account_is_not_who_reads_unless_they_say_so(run_as: Run) -> None:
+    assert json.loads(run_as("tools", "show").stdout)["Statement"][0]["Sid"] == SID
+    named = run_as("tools", "show", "--account", "333333333333")
+    assert json.loads(named.stdout)["Statement"][0]["Principal"] == {"AWS": "arn:aws:iam::333333333333:root"}
+
+
+def test_where_the_reader_is_in_the_sources_account_nothing_is_said_to_be_in_place(aws: Any, run_as: Run) -> None:
+    path, by_role = aws.repository(), {"registry": host("111111111111"), **READER}
+    aws.set_policy(path, Grant(PRODUCTION).statement())
+    assert "no statement is needed" in run_as("ci", "show", source=by_role).stderr
+    for command in ("diff", "apply"):
+        result = run_as("ci", command, path, source=by_role)
+        assert (result.exit_code, "in place" in result.stdout) == (0, False)
+        assert "no statement is needed" in result.stdout
+    taken = run_as("transship-controller", "remove", path, source=by_role, sourceAccess=EDITOR)
+    assert taken.stdout.endswith("statement removed\n")
+    assert aws.sids(path) == []
+
+
+def test_a_principal_that_aws_does_not_know_yet_is_tried_again_and_then_told(
+    aws: Any, run_as: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, slept = aws.repository(), list[float]()
+    clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr("transship.cli.policy.time", clock)
+    known = aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests
+    result = run_as("ci", "apply", path, "--account", "999999999999", "--wait", "5")
+    assert (result.exit_code, aws.sids(path)) == (1, [])
+    assert "does not know a principal" in result.stderr
+    assert "trying again in 2 s" in result.stderr
+    assert slept == [2.0, 2.0]
+    assert aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests == known + 1 + len(slept)
+
+
 def test_all_means_what_the_policy_matches(aws: Any, run: Run) -> None:
     path, other = aws.repository(), aws.repository("billing")
     result = run("apply", "--all", repositories=[f"{path}*"])
@@ -97,6 +166,9 @@ def test_all_means_what_the_policy_matches(aws: Any, run: Run) -> None:
         ("apply", ["shop/checkout"], {"sourceAccess": {**EDITOR, "externalId": "guess"}}, "may not sts:AssumeRole"),
         ("show", [], {"repositories": ["["]}, "spec.repositories"),
         ("show", [], {"destination": {}}, "lacks a field"),
+        ("show", ["--account", "prod"], {}, "'prod' is not an account of twelve digits"),
+        ("show", [], {"destination": {"registry": "registry.example.com"}}, "say with --account who reads"),
+        ("show", ["--account", "222222222222"], {"source": {"registry": "registry.example.com"}}, "is not ECR"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence_and_exit_code_1(

@@ -11,6 +11,7 @@ from botocore.stub import Stubber
 from aws.conftest import DEVELOPMENT, PRODUCTION, REGION, TOOLS, Aws, Launch
 from oci.images import image
 from oci.store_contract import TAG, push
+from transship.aws.policy_document import Grant
 from transship.cli.registries import AwsRegistries
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
 from transship.oci.reference import Registry, Repository
@@ -57,6 +58,13 @@ def source(path: str, region: str = REGION) -> Repository:
     return Repository(Registry(host(DEVELOPMENT, region)), path)
 
 
+def put(registries: AwsRegistries, wanted: PromotionPolicy, repository: Repository) -> bool:
+    """Have the statement put in place for whoever reads; whether it needed writing."""
+    grant = registries.source_access.grant(wanted)
+    assert grant is not None
+    return registries.source_access.apply(wanted, repository, grant)
+
+
 @pytest.fixture
 def path(aws: Aws) -> str:
     return aws.repository()
@@ -97,6 +105,7 @@ def pushed(aws: Aws, path: str) -> str:
     [
         ("transship-controller", {}, [SID]),
         ("transship-controller", {"sourceAccess": {"managePolicy": False}, "source": READER}, []),
+        ("transship-controller", {"source": READER}, []),
         ("tools", {"sourceAccess": {"managePolicy": False}, "source": READER, "destination": WRITER}, []),
         ("tools", {"destination": WRITER}, [f"TransshipAllowPull{TOOLS}"]),
         ("tools", {"source": WRITER, "destination": WRITER}, [SID]),
@@ -104,6 +113,7 @@ def pushed(aws: Aws, path: str) -> str:
     ids=[
         "a: one principal in the destination account, and the repository policy",
         "b: a role on each side",
+        "b: a role in the source's account, which needs no statement",
         "c: a third account with a role on each side",
         "c: a third account that reads by the repository policy",
         "c: a third account that reads as its role in the destination account",
@@ -129,7 +139,7 @@ def test_without_the_statement_the_same_read_is_denied(aws: Aws, pushed: str) ->
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1"])
 def test_the_statement_is_put_where_the_registry_is(aws: Aws, region: str) -> None:
     path = aws.repository(region=region)
-    aws.act_as("transship-controller").source_access.apply(policy(region=region), source(path, region))
+    put(aws.act_as("transship-controller"), policy(region=region), source(path, region))
     partition = "aws-cn" if region.startswith("cn-") else "aws"
     (statement,) = aws.statements(path, region)
     assert statement["Principal"]["AWS"] in {PRODUCTION, f"arn:{partition}:iam::{PRODUCTION}:root"}
@@ -150,16 +160,16 @@ def test_statements_of_others_keep_their_place_and_their_meaning(
     other = {"Sid": "Ci", "Effect": "Deny", "Principal": "*", "Action": "ecr:DeleteRepository"}
     aws.set_policy(path, LAMBDA, other)
     before = aws.statements(path)
-    assert controller.source_access.apply(policy(), source(path))
+    assert put(controller, policy(), source(path))
     assert aws.statements(path)[:2] == before
-    assert controller.source_access.remove(policy(), source(path))
+    assert controller.source_access.remove(policy(), source(path), PRODUCTION)
     assert aws.statements(path) == before
-    assert not controller.source_access.remove(policy(), source(path))
+    assert not controller.source_access.remove(policy(), source(path), PRODUCTION)
 
 
 def test_the_last_statement_takes_the_document_with_it(aws: Aws, controller: AwsRegistries, path: str) -> None:
-    controller.source_access.apply(policy(), source(path))
-    controller.source_access.remove(policy(), source(path))
+    put(controller, policy(), source(path))
+    controller.source_access.remove(policy(), source(path), PRODUCTION)
     assert aws.statements(path) == []
 
 
@@ -199,14 +209,14 @@ def test_two_environments_that_prepare_at_once_both_have_their_statement(aws: Aw
     assert not failures
     # What one lost to the other it finds missing when it looks again.
     for path in paths:
-        one.source_access.apply(policy(), source(path))
-        other.source_access.apply(policy(), source(path))
+        put(one, policy(), source(path))
+        put(other, policy(), source(path))
         assert sorted(aws.sids(path)) == [SID, f"TransshipAllowPull{TOOLS}"]
 
 
 def _applied(registries: AwsRegistries, path: str) -> bool:
     try:
-        registries.source_access.apply(policy(), source(path))
+        put(registries, policy(), source(path))
     except RetryLater:
         return False
     return True
@@ -222,7 +232,7 @@ def test_who_writes_between_our_write_and_our_second_look_loses_nothing_and_neit
             written.append(aws.set_policy(path, LAMBDA))  # they had read before we wrote
 
     opened.client.meta.events.register("after-call.ecr.SetRepositoryPolicy", somebody_else_writes)
-    assert controller.source_access.apply(policy(), source(path))
+    assert put(controller, policy(), source(path))
     assert aws.sids(path) == [LAMBDA["Sid"], SID]
 
 
@@ -230,7 +240,7 @@ def test_who_never_lets_our_statement_stay_is_told_of(aws: Aws, controller: AwsR
     opened = controller.source_access.open(policy(), source(path))
     opened.client.meta.events.register("after-call.ecr.SetRepositoryPolicy", lambda **_: aws.set_policy(path, LAMBDA))
     with pytest.raises(RetryLater) as caught:
-        controller.source_access.apply(policy(), source(path))
+        put(controller, policy(), source(path))
     assert caught.value.reason is Reason.SOURCE_ACCESS_PENDING
     assert "see who else writes it" in caught.value.message
 
@@ -239,16 +249,16 @@ def test_two_policies_that_want_different_statements_for_one_account_both_say_so
     aws: Aws, controller: AwsRegistries, path: str
 ) -> None:
     narrow = policy("narrow", sourceAccess={"principalArns": [f"arn:aws:iam::{PRODUCTION}:role/x"]})
-    controller.source_access.apply(policy("wide"), source(path))
+    put(controller, policy("wide"), source(path))
     for wanted in (narrow, policy("wide")):
         with pytest.raises(NeedsHuman, match="PromotionPolicies narrow, wide want different statements") as caught:
-            controller.source_access.apply(wanted, source(path))
+            put(controller, wanted, source(path))
         assert caught.value.reason is Reason.POLICY_AMBIGUOUS
     assert "Condition" not in aws.statements(path)[0]
     controller.upkeep.forget("wide")
-    assert controller.source_access.apply(narrow, source(path))
+    assert put(controller, narrow, source(path))
     assert "Condition" in aws.statements(path)[0]
-    controller.source_access.apply(policy("third"), source(aws.repository()))
+    put(controller, policy("third"), source(aws.repository()))
 
 
 # --- conditions
@@ -278,9 +288,9 @@ def test_a_narrowed_statement_lets_in_whom_it_names(
 
 
 def test_listing_is_granted_when_it_is_asked_for(aws: Aws, controller: AwsRegistries, path: str) -> None:
-    controller.source_access.apply(policy(), source(path))
+    put(controller, policy(), source(path))
     assert "ecr:ListImages" not in aws.statements(path)[0]["Action"]
-    controller.source_access.apply(policy(sourceAccess={"describe": True}), source(path))
+    put(controller, policy(sourceAccess={"describe": True}), source(path))
     assert {"ecr:ListImages", "ecr:DescribeImages"} <= set(aws.statements(path)[0]["Action"])
 
 
@@ -297,7 +307,7 @@ def test_a_prepared_source_costs_nothing_until_the_next_resync(aws: Aws, path: s
 
 
 def test_what_upkeep_has_seen_in_place_costs_a_promotion_nothing(aws: Aws, path: str) -> None:
-    aws.act_as("transship-controller").source_access.apply(policy(), source(path))
+    put(aws.act_as("transship-controller"), policy(), source(path))
     restarted = aws.act_as("transship-controller", resync=3600.0)
     restarted.upkeep.look(policy(), [path])
     before = _requests(aws)
@@ -306,9 +316,9 @@ def test_what_upkeep_has_seen_in_place_costs_a_promotion_nothing(aws: Aws, path:
 
 
 def test_what_is_in_place_is_not_written_again(aws: Aws, path: str) -> None:
-    aws.act_as("transship-controller").source_access.apply(policy(), source(path))
+    put(aws.act_as("transship-controller"), policy(), source(path))
     before = aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests
-    assert not aws.act_as("transship-controller").source_access.apply(policy(), source(path))
+    assert not put(aws.act_as("transship-controller"), policy(), source(path))
     assert aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests == before
 
 
@@ -441,7 +451,7 @@ def test_a_document_that_names_somebody_deleted_is_not_taken_for_one_that_heals(
         refusal = "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Principal not found'"
         stub.add_client_error("set_repository_policy", "InvalidParameterException", refusal)
         with pytest.raises(NeedsHuman, match=r"were deleted \(AROAEXAMPLEDELETED000\); remove those"):
-            controller.source_access.apply(policy(), source(path))
+            put(controller, policy(), source(path))
 
 
 def test_a_source_that_does_not_exist_is_not_an_error_of_access(controller: AwsRegistries) -> None:
@@ -450,8 +460,7 @@ def test_a_source_that_does_not_exist_is_not_an_error_of_access(controller: AwsR
 
 def test_a_document_by_somebody_else_is_shown_as_it_is(aws: Aws, controller: AwsRegistries, path: str) -> None:
     aws.set_policy(path, LAMBDA)
-    edit = controller.source_access.plan(policy(), source(path))
-    assert edit is not None
+    edit = controller.source_access.plan(policy(), source(path), Grant(PRODUCTION))
     assert edit.is_needed
     assert json.loads(edit.after.text)["Statement"][1]["Sid"] == SID
     assert aws.sids(path) == [LAMBDA["Sid"]]

@@ -9,120 +9,49 @@ after a write the reader tries whether it counts before anything is promoted on 
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import ClientError
-
-from transship.aws.failures import aws_errors, code_of
+from transship.aws.failures import aws_errors
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
 from transship.aws.locks import RepositoryLocks
-from transship.aws.policy_document import Grant, Meaning, PolicyDocument, meaning
+from transship.aws.policy_document import Grant, Meaning, meaning, sid_for
+from transship.aws.repository_policy import ASK_AGAIN_SECONDS, Edit, Opened
 from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
 
-if TYPE_CHECKING:
-    from mypy_boto3_ecr import ECRClient
-
 _WRITES = 3
 _SPREADING_SECONDS = 120.0
-_ASK_AGAIN_SECONDS = 2.0
 _PROBE: Any = [{"imageTag": "transship-asks-whether-it-may-read"}]
 Times = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """One repository's policy document, with those who read and edit it."""
+def grant_to(account: str, policy: PromotionPolicy) -> Grant | None:
+    """What a policy's statement grants to readers of an account; None when the source is in that account itself.
 
-    client: "ECRClient"
-    host: EcrHost
-    repository: Repository
+    Within one account a reader's own IAM policy is enough (ecr.md §5), so no statement is written that would let the
+    destination's whole account in for nothing.
 
-    def read(self) -> PolicyDocument:
-        """The document as it is; a repository without one has an empty one.
-
-        Raises:
-            NeedsHuman: Denied, or SourceMissing when the repository does not exist.
-            RetryLater: AWS cannot answer now.
-        """
-        with aws_errors(f"read the policy of the repository {self.repository}"):
-            try:
-                answer = self.client.get_repository_policy(
-                    registryId=self.host.account, repositoryName=self.repository.path
-                )
-            except ClientError as error:
-                if code_of(error) == "RepositoryPolicyNotFoundException":
-                    return PolicyDocument()
-                if code_of(error) == "RepositoryNotFoundException":
-                    raise NeedsHuman(
-                        Reason.SOURCE_MISSING, f"the repository {self.repository} does not exist; push to it first"
-                    ) from None
-                raise
-        return PolicyDocument.parse(answer["policyText"])
-
-    def write(self, document: PolicyDocument) -> None:
-        """Replace the document; one without statements is deleted.
-
-        Raises:
-            NeedsHuman, RetryLater: as `read`; RetryLater while AWS does not know a principal yet.
-        """
-        where: Any = {"registryId": self.host.account, "repositoryName": self.repository.path}
-        text = document.text
-        with aws_errors(f"write the policy of the repository {self.repository}"):
-            try:
-                if document.statements:
-                    self.client.set_repository_policy(policyText=text, **where)
-                else:
-                    self.client.delete_repository_policy(**where)
-            except ClientError as error:
-                if code_of(error) == "RepositoryPolicyNotFoundException":
-                    return
-                if "principal not found" in str(error.response.get("Error", {}).get("Message", "")).lower():
-                    raise _unknown_principal(self.repository, document) from None
-                raise
-
-
-def _unknown_principal(repository: Repository, document: PolicyDocument) -> NeedsHuman | RetryLater:
-    """AWS refuses a whole document for one principal: a new one it will know soon, a deleted one never again."""
-    gone = document.unknown_principals()
-    if gone:
-        return NeedsHuman(
-            Reason.REFUSED_BY_REGISTRY,
-            f"AWS does not take the policy of {repository} as long as statements of others in it name principals that "
-            f"were deleted ({', '.join(gone[:3])}); remove those from the document",
-        )
-    return RetryLater(
-        Reason.SOURCE_ACCESS_PENDING,
-        f"AWS does not know a principal in the policy of {repository} yet",
-        after=_ASK_AGAIN_SECONDS,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What is to be done to one document.
-
-    Attributes:
-        before: as it was read.
-        grant: what our statement has to say.
+    Raises:
+        NeedsHuman: the source is not ECR, or source and destination are in different partitions.
     """
+    host, access = _host_of(policy.source.registry), policy.source_access
+    if account == host.account:
+        return None
+    _reaches(policy)
+    return Grant(account, host.partition, access.principal_arns, access.organization, access.describe)
 
-    before: PolicyDocument
-    grant: Grant
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether our statement is absent, or says something else."""
-        return not self.before.says(self.grant.statement())
-
-    @property
-    def after(self) -> PolicyDocument:
-        """The document with our statement; that of everybody else is not touched."""
-        return self.before.put(self.grant.statement())
+def _reaches(policy: PromotionPolicy) -> None:
+    host, there = EcrHost.of(policy.source.registry), EcrHost.of(policy.destination.registry)
+    if host is not None and there is not None and there.partition != host.partition:
+        raise NeedsHuman(
+            Reason.POLICY_INVALID,
+            f"no repository policy reaches from partition {host.partition} to {there.partition}; "
+            "give the source a roleArn of its own and set sourceAccess.managePolicy to false",
+        )
 
 
 class SourceAccess:
@@ -148,30 +77,17 @@ class SourceAccess:
         self._wanted: dict[tuple[Repository, str], dict[str, tuple[Meaning, float]]] = {}
 
     def grant(self, policy: PromotionPolicy) -> Grant | None:
-        """What the policy's statement grants, and to whom; None when nobody needs one.
-
-        The grantee is the account of whoever reads the source. One who reads within the source's own account needs no
-        statement, so it is then the account of the destination's identity.
+        """What the policy's statement grants to whoever reads the source for us; None when nobody needs one.
 
         Raises:
-            NeedsHuman: source and destination are in different partitions; or as `Clients.caller`.
+            NeedsHuman: see `grant_to`; or as `Clients.caller`.
         """
-        host, access = EcrHost.of(policy.source.registry), policy.source_access
-        there = EcrHost.of(policy.destination.registry)
+        host = EcrHost.of(policy.source.registry)
         if host is None:
             return None
-        if there is not None and there.partition != host.partition:
-            raise NeedsHuman(
-                Reason.POLICY_INVALID,
-                f"no repository policy reaches from partition {host.partition} to {there.partition}; "
-                "give the source a roleArn of its own and set sourceAccess.managePolicy to false",
-            )
-        readers = (Identity.of(policy.name, policy.source), Identity.of(policy.name, policy.destination))
-        accounts = (self._clients.account(each, host) for each in readers)
-        account = next((each for each in accounts if each != host.account), None)
-        if account is None:
-            return None
-        return Grant(account, host.partition, access.principal_arns, access.organization, access.describe)
+        if policy.source.role_arn is None:
+            _reaches(policy)  # before somebody is asked whose credentials another partition does not know
+        return grant_to(self._clients.account(Identity.of(policy.name, policy.source), host), policy)
 
     def editor(self, policy: PromotionPolicy) -> str:
         """ARN of whoever edits repository policies for the policy.
@@ -179,7 +95,7 @@ class SourceAccess:
         Raises:
             NeedsHuman, RetryLater: as `Clients.caller`.
         """
-        return self._clients.caller(self._editor(policy), self._host_of(policy.source.registry)).arn
+        return self._clients.caller(self._editor(policy), _host_of(policy.source.registry)).arn
 
     def open(self, policy: PromotionPolicy, repository: Repository) -> Opened:
         """A source repository's document, as whoever the policy lets edit it.
@@ -187,18 +103,17 @@ class SourceAccess:
         Raises:
             NeedsHuman, RetryLater: there are no credentials.
         """
-        host = self._host_of(repository.registry)
+        host = _host_of(repository.registry)
         with aws_errors(f"open the repository {repository}"):
             return Opened(self._clients.ecr(self._editor(policy), host), host, repository)
 
-    def plan(self, policy: PromotionPolicy, repository: Repository) -> Edit | None:
-        """What there is to do; nothing is written. None when nobody needs a statement.
+    def plan(self, policy: PromotionPolicy, repository: Repository, grant: Grant) -> Edit:
+        """What there is to do for a grant; nothing is written.
 
         Raises:
             NeedsHuman, RetryLater: see `Opened.read`.
         """
-        grant = self.grant(policy)
-        return None if grant is None else Edit(self.open(policy, repository).read(), grant)
+        return Edit(self.open(policy, repository).read(), grant)
 
     def prepare(self, policy: PromotionPolicy, repository: Repository) -> bool:
         """See to it that the source can be read; whether something is new.
@@ -215,21 +130,18 @@ class SourceAccess:
             seen, until = self._good.get((policy.name, repository), (None, 0.0))
         if seen == grant and self._now() < until:
             return False
-        self.apply(policy, repository)
+        self.apply(policy, repository, grant)
         self._try(policy, repository)
         self._note(policy, repository, grant, is_tried=True)
         return seen is None
 
-    def apply(self, policy: PromotionPolicy, repository: Repository) -> bool:
+    def apply(self, policy: PromotionPolicy, repository: Repository, grant: Grant) -> bool:
         """Put the statement in place; whether that needed writing.
 
         Raises:
             NeedsHuman: Denied, SourceMissing, PolicyAmbiguous, or the document would be too long.
-            RetryLater: AWS cannot answer now, or others write to the document all the time.
+            RetryLater: AWS cannot answer now, does not know the principal yet, or others write all the time.
         """
-        grant = self.grant(policy)
-        if grant is None:
-            return False
         self._claim(policy, repository, grant)
         opened = self.open(policy, repository)
         with self._locks.hold(repository):
@@ -246,32 +158,29 @@ class SourceAccess:
         raise RetryLater(
             Reason.SOURCE_ACCESS_PENDING,
             f"our statement {grant.sid} does not stay in the policy of {repository}; see who else writes it",
-            after=_ASK_AGAIN_SECONDS,
+            after=ASK_AGAIN_SECONDS,
         )
 
-    def remove(self, policy: PromotionPolicy, repository: Repository) -> bool:
-        """Take the statement away, and nothing else; whether it was there.
+    def remove(self, policy: PromotionPolicy, repository: Repository, account: str) -> bool:
+        """Take an account's statement away, and nothing else; whether it was there. What it says is not looked at.
 
         Raises:
             NeedsHuman, RetryLater: as `apply`.
         """
-        grant = self.grant(policy)
-        if grant is None:
-            return False
-        opened = self.open(policy, repository)
+        sid, opened = sid_for(account), self.open(policy, repository)
         with self._lock:
             self._good.pop((policy.name, repository), None)
         with self._locks.hold(repository):
             for written in range(_WRITES):
                 before = opened.read()
-                if before.find(grant.sid) is None:
+                if before.find(sid) is None:
                     return bool(written)
-                opened.write(before.remove(grant.sid))
-            if opened.read().find(grant.sid) is None:
+                opened.write(before.remove(sid))
+            if opened.read().find(sid) is None:
                 return True
         raise RetryLater(
             Reason.SOURCE_ACCESS_PENDING,
-            f"our statement {grant.sid} comes back into the policy of {repository}; see whether an operator keeps it",
+            f"our statement {sid} comes back into the policy of {repository}; see whether an operator keeps it",
         )
 
     def forget(self, policy_name: str) -> None:
@@ -336,7 +245,7 @@ class SourceAccess:
         """Whether the reader is let in, for a while after a write; later its own attempt says why it is not."""
         if not self._is_spreading(repository):
             return
-        host, reader = self._host_of(repository.registry), Identity.of(policy.name, policy.source)
+        host, reader = _host_of(repository.registry), Identity.of(policy.name, policy.source)
         try:
             with aws_errors(f"read {repository}"):
                 self._clients.ecr(reader, host).batch_get_image(
@@ -348,7 +257,7 @@ class SourceAccess:
                     Reason.SOURCE_ACCESS_PENDING,
                     f"the policy of {repository} has just been given our statement, and it does not count yet: "
                     f"{error.message}",
-                    after=_ASK_AGAIN_SECONDS,
+                    after=ASK_AGAIN_SECONDS,
                 ) from None
             raise
 
@@ -360,9 +269,9 @@ class SourceAccess:
         editor = Endpoint(policy.source.registry, "", access.role_arn, access.external_id)
         return Identity.of(policy.name, editor)
 
-    @staticmethod
-    def _host_of(registry: Registry) -> EcrHost:
-        host = EcrHost.of(registry)
-        if host is None:
-            raise NeedsHuman(Reason.POLICY_INVALID, f"{registry} is not ECR, and has no repository policies")
-        return host
+
+def _host_of(registry: Registry) -> EcrHost:
+    host = EcrHost.of(registry)
+    if host is None:
+        raise NeedsHuman(Reason.POLICY_INVALID, f"{registry} is not ECR, and has no repository policies")
+    return host

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
+from transship.aws.policy_document import Grant
 from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
 from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError
@@ -120,11 +121,11 @@ class AwsUpkeep:
         try:
             grant = self._source_access.grant(policy)
             if grant is None:
-                return Standing("SourceAccess", "True", "NotNeeded", "source and destination are in one account")
+                return Standing("SourceAccess", "True", "NotNeeded", "whoever reads the source is in its account")
             sid = grant.sid
             self._source_access.editor(policy)  # a role that is refused is told before anything has to be promoted
             for repository in self._sources(policy, names):
-                self._keep(policy, repository, findings)
+                self._keep(policy, repository, grant, findings)
         except TransshipError as error:
             findings.failed(error)
         return findings.standing("SourceAccess", "InPlace", f"{sid} is in the policy of {_repositories(findings)}")
@@ -134,9 +135,9 @@ class AwsUpkeep:
             return self._source_access.matching(policy)
         return _existing_names(policy.source, names)
 
-    def _keep(self, policy: PromotionPolicy, repository: Repository, findings: _Findings) -> None:
+    def _keep(self, policy: PromotionPolicy, repository: Repository, grant: Grant, findings: _Findings) -> None:
         try:
-            self._source_access.apply(policy, repository)
+            self._source_access.apply(policy, repository, grant)
         except TransshipError as error:
             if error.reason is not Reason.SOURCE_MISSING:
                 findings.failed(error)

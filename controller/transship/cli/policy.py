@@ -1,12 +1,14 @@
 """`transship policy`: the cross-account statement of source repositories, for people without a cluster.
 
 What the operator does with `sourceAccess.managePolicy` can be looked at, done and undone here by anybody with the AWS
-rights for it. A policy need not say `managePolicy` for that.
+rights for it. A policy need not say `managePolicy` for that. Who runs a command is who may edit repository policies,
+which is hardly ever who reads images: so the statement's account is never taken from the credentials found here.
 """
 
 import difflib
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from typing import Annotated
 
 import typer
 
+from transship.aws.hosts import EcrHost
 from transship.aws.policy_document import Grant, PolicyDocument
-from transship.aws.source_access import SourceAccess
+from transship.aws.repository_policy import ASK_AGAIN_SECONDS
+from transship.aws.source_access import SourceAccess, grant_to
 from transship.cli.environment import load_settings
 from transship.cli.policy_files import Files, read_policies
 from transship.cli.wiring import build_registries
-from transship.errors import TransshipError
+from transship.errors import Reason, RetryLater, TransshipError
 from transship.oci.reference import Repository
 from transship.promotion.policy import PolicyError, PromotionPolicy
 
@@ -30,6 +34,7 @@ app = typer.Typer(
 )
 _DIFFERS = 2
 _COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED}
+_NOT_NEEDED = "no statement is needed: whoever reads is in the source's account"
 
 Paths = Annotated[
     list[str] | None, typer.Argument(help="Repositories, by their path in the source registry: shop/checkout")
@@ -37,6 +42,16 @@ Paths = Annotated[
 Everything = Annotated[
     bool,
     typer.Option("--all", help="Every repository of the source that matches the policies, by DescribeRepositories"),
+]
+Account = Annotated[
+    str | None,
+    typer.Option(
+        help="Account of whoever reads the source, twelve digits: that of the policy's source.roleArn, else the "
+        "destination registry's. Name it for an operator that reads as itself from a third account."
+    ),
+]
+Patience = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to try again for while AWS does not know a principal yet")
 ]
 
 
@@ -53,14 +68,15 @@ def show(
     files: Files,
     paths: Paths = None,
     *,
+    account: Account = None,
     terraform: Annotated[bool, typer.Option(help="Print aws_ecr_repository_policy resources instead of JSON")] = False,
 ) -> None:
-    """Print the statement that a policy wants, as a policy document of its own. Nothing is read from ECR."""
-    with _telling() as access:
+    """Print the statement that a policy wants, as a policy document of its own. AWS is not asked anything."""
+    with _telling():
         for policy in read_policies(files):
-            grant = access.grant(policy)
+            grant = _grant(policy, account)
             if grant is None:
-                typer.echo(f"{policy.name}: reader and source are in one account; no statement is needed", err=True)
+                typer.echo(f"{policy.name}: {_NOT_NEEDED}", err=True)
             elif terraform:
                 chosen = [each.repository.path for each in _named([policy], paths or ())]
                 typer.echo(_terraform(grant, chosen or _example(policy)))
@@ -69,43 +85,82 @@ def show(
 
 
 @app.command()
-def diff(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
+def diff(files: Files, paths: Paths = None, *, account: Account = None, everything: Everything = False) -> None:
     """Compare the statement with what is there. Exit code 0: the same, 2: something differs, 1: an error."""
     with _telling() as access:
-        differs = [each for each in _places(access, files, paths, everything=everything) if _differs(access, each)]
+        places = list(_places(access, files, paths, everything=everything))
+        differs = [each for each in places if _differs(access, each, _grant(each.policy, account))]
     if differs:
         raise typer.Exit(_DIFFERS)
 
 
 @app.command()
-def apply(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
+def apply(
+    files: Files,
+    paths: Paths = None,
+    *,
+    account: Account = None,
+    everything: Everything = False,
+    patience: Patience = 60.0,
+) -> None:
     """Put the statement in place; statements of others are left as they are."""
 
     def put(access: SourceAccess, place: _Place) -> str:
-        return "statement written" if access.apply(place.policy, place.repository) else "in place"
+        grant = _grant(place.policy, account)
+        if grant is None:
+            return _NOT_NEEDED
+        return "statement written" if access.apply(place.policy, place.repository, grant) else "in place"
 
-    _do(files, paths, put, everything=everything)
+    _do(files, paths, _patiently(put, patience), everything=everything)
 
 
 @app.command()
-def remove(files: Files, paths: Paths = None, *, everything: Everything = False) -> None:
-    """Take the statement away; statements of others are left as they are.
+def remove(
+    files: Files,
+    paths: Paths = None,
+    *,
+    account: Account = None,
+    everything: Everything = False,
+    patience: Patience = 60.0,
+) -> None:
+    """Take the statement away, whatever it says; statements of others are left as they are.
 
-    An operator whose policy says managePolicy would put it back: change the policy first.
+    It is known by its Sid, which names the account. An operator whose policy says managePolicy would put it back:
+    change the policy first.
     """
 
     def take(access: SourceAccess, place: _Place) -> str:
-        return "statement removed" if access.remove(place.policy, place.repository) else "was not there"
+        found = access.remove(place.policy, place.repository, _grantee(place.policy, account))
+        return "statement removed" if found else "was not there"
 
-    _do(files, paths, take, everything=everything)
+    _do(files, paths, _patiently(take, patience), everything=everything)
 
 
-def _do(
-    files: Files, paths: Sequence[str] | None, deed: Callable[[SourceAccess, _Place], str], *, everything: bool
-) -> None:
+Deed = Callable[[SourceAccess, _Place], str]
+
+
+def _do(files: Files, paths: Sequence[str] | None, deed: Deed, *, everything: bool) -> None:
     with _telling() as access:
         for place in _places(access, files, paths, everything=everything):
             typer.echo(f"{place.repository}: {deed(access, place)}")
+
+
+def _patiently(deed: Deed, seconds: float) -> Deed:
+    """Do what AWS is not ready for again and again, as the operator does, and say so."""
+
+    def do(access: SourceAccess, place: _Place) -> str:
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return deed(access, place)
+            except RetryLater as error:
+                pause = error.after or ASK_AGAIN_SECONDS
+                if error.reason is not Reason.SOURCE_ACCESS_PENDING or time.monotonic() + pause > end:
+                    raise
+                typer.echo(f"{place.repository}: {error.message}; trying again in {pause:.0f} s", err=True)
+                time.sleep(pause)
+
+    return do
 
 
 @contextmanager
@@ -116,6 +171,33 @@ def _telling() -> Iterator[SourceAccess]:
     except (TransshipError, PolicyError) as error:
         typer.echo(f"transship: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _grant(policy: PromotionPolicy, account: str | None) -> Grant | None:
+    """What the policy's statement says; None when whoever reads needs none."""
+    if account is None and policy.source.role_arn is not None and not _abroad(policy):
+        return None
+    return grant_to(_grantee(policy, account), policy)
+
+
+def _grantee(policy: PromotionPolicy, account: str | None) -> str:
+    """The account that a statement is for, needed or not: that of a reader elsewhere, else the destination's."""
+    there = EcrHost.of(policy.destination.registry)
+    chosen = account or _abroad(policy) or (there.account if there else "")
+    if not re.fullmatch("[0-9]{12}", chosen):
+        raise PolicyError(
+            f"{chosen!r} is not an account of twelve digits"
+            if chosen
+            else f"policy {policy.name}: {policy.destination.registry} is not ECR, so say with --account who reads"
+        )
+    return chosen
+
+
+def _abroad(policy: PromotionPolicy) -> str:
+    """The account of the role that reads, unless it is the source's own."""
+    host, role = EcrHost.of(policy.source.registry), policy.source.role_arn
+    account = role.split(":")[4] if role else ""
+    return "" if host is not None and account == host.account else account
 
 
 def _places(
@@ -150,9 +232,12 @@ def _covered(policy: PromotionPolicy, path: str) -> _Place | None:
     return _Place(policy, repository) if is_covered else None
 
 
-def _differs(access: SourceAccess, place: _Place) -> bool:
-    edit = access.plan(place.policy, place.repository)
-    if edit is None or not edit.is_needed:
+def _differs(access: SourceAccess, place: _Place, grant: Grant | None) -> bool:
+    if grant is None:
+        typer.echo(f"{place.repository}: {_NOT_NEEDED}")
+        return False
+    edit = access.plan(place.policy, place.repository, grant)
+    if not edit.is_needed:
         typer.echo(f"{place.repository}: in place")
         return False
     before, after = (_pretty(each).splitlines() for each in (edit.before, edit.after))
