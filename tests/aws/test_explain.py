@@ -79,10 +79,24 @@ def test_a_repository_policy_that_lacks_us_is_given_as_json_and_mends_it(aws: Aw
     assert result.exit_code == 1
     missing = step(result)
     assert missing["statement"] == PULL.shared(CONTROLLER)
+    assert missing["statement"]["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
+    assert CONTROLLER in str(missing["statement"]["Condition"])
     assert missing["belongs_in"] == f"the policy of the repository arn:aws:ecr:eu-west-1:111111111111:repository/{path}"
     assert "no resource-based policy allows it" in missing["message"]
     aws.set_policy(path, missing["statement"])
     assert explain(f"{PRODUCTION}/{path}:v1", source=direct).exit_code == 0
+
+
+def test_the_statement_for_a_role_with_a_path_is_one_that_ecr_takes_and_that_mends_it(
+    aws: Aws, explain: Explain, path: str
+) -> None:
+    role = {"registry": str(DEVELOPMENT), "roleArn": "arn:aws:iam::222222222222:role/team/transship-reader"}
+    by_role = role | {"externalId": "transship-example"}
+    missing = step(explain(f"{PRODUCTION}/{path}:v1", "-o", "json", source=by_role))
+    aws.set_policy(path, missing["statement"])
+    assert explain(f"{PRODUCTION}/{path}:v1", source=by_role).exit_code == 0
+    same_name_elsewhere = BY_ROLE | {"roleArn": "arn:aws:iam::222222222222:role/transship-write"}
+    assert explain(f"{PRODUCTION}/{path}:v1", source=same_name_elsewhere).exit_code == 1
 
 
 def test_a_role_that_may_not_be_assumed_blocks_its_side_and_not_the_other(explain: Explain, path: str) -> None:

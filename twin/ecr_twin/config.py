@@ -37,6 +37,7 @@ class Role:
     """An IAM role.
 
     Attributes:
+        path: part of the role's ARN; the ARN of its sessions does not show it.
         known_after_seconds: R4; for so long after the twin's start, policies cannot name it ("Principal not found").
     """
 
@@ -47,11 +48,12 @@ class Role:
     max_session_seconds: int
     known_after_seconds: float = 0.0
     partition: str = "aws"
+    path: str = "/"
 
     @property
     def arn(self) -> str:
         """The role's ARN."""
-        return f"arn:{self.partition}:iam::{self.account}:role/{self.name}"
+        return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ def _role(account: str, where: str, node: _Node) -> Role:
         account=account,
         partition=where,
         known_after_seconds=node.take("knownAfterSeconds", (int, float), 0.0),
+        path=_path(node),
         name=node.take("name", str),
         trust=node.document("trust", "trust"),
         policies=node.documents("policies"),
@@ -246,6 +249,13 @@ def _role(account: str, where: str, node: _Node) -> Role:
     )
     node.done()
     return role
+
+
+def _path(node: _Node) -> str:
+    path = node.take("path", str, "/")
+    if not (path.startswith("/") and path.endswith("/")):
+        raise ConfigError(f"The path {path!r} of {node.where} does not begin and end with a slash.")
+    return str(path)
 
 
 def _repository(account: str, node: _Node, regions: tuple[str, ...]) -> RepositorySpec:

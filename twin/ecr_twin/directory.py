@@ -105,7 +105,7 @@ class Directory:
             return True
         _, _, resource = name.partition(":assumed-role/")
         account, role = name.split(":")[4:5], resource.partition("/")[0]
-        return bool(role) and any(f":iam::{account[0]}:role/{role}" in arn for arn in self.roles)
+        return bool(role) and any((item.account, item.name) == (account[0], role) for item in self.roles.values())
 
     def delete_role(self, arn: str) -> str | None:
         """Forget a role with its sessions; gives the unique id by which policies go on naming it (R4, facts §5)."""

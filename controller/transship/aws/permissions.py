@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transship.aws.hosts import EcrHost
+from transship.denials import whom
 from transship.oci.reference import Repository
 
 
@@ -33,7 +34,7 @@ class Permission:
 
     def shared(self, principal: str) -> dict[str, Any]:
         """For the repository's policy, which lets a principal of another account in."""
-        return {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": list(self.actions)}
+        return {"Effect": "Allow", **whom(principal), "Action": list(self.actions)}
 
 
 TOKEN = Permission("get a registry token", ("ecr:GetAuthorizationToken",), everywhere=True)

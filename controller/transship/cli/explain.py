@@ -19,7 +19,7 @@ from transship.cli.environment import load_settings
 from transship.cli.policy_files import Files, read_policies
 from transship.cli.registries import AwsRegistries
 from transship.cli.wiring import build_registries
-from transship.denials import Denial, Lacks, role_of
+from transship.denials import OWN, Denial, Kind
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
@@ -185,7 +185,7 @@ class _Look:
     def _no_repository(self, repository: Repository) -> Step:
         if self._policy.destination_repository.create:
             will = f"{repository} does not exist and will be created"
-            return Step("destination repository", Finding.OK, will, CREATE.statement(repository), _OWN)
+            return Step("destination repository", Finding.OK, will, CREATE.statement(repository), OWN)
         hint = f"{repository} does not exist: create it, or set destinationRepository.create in the policy"
         return Step("destination repository", Finding.MISSING, hint)
 
@@ -206,10 +206,7 @@ class _Look:
     @staticmethod
     def _unchecked(permission: Permission, repository: Repository) -> Step:
         text = "whether the identity may write cannot be seen without writing; it needs this"
-        return Step("destination write", Finding.UNCHECKED, text, permission.statement(repository), _OWN)
-
-
-_OWN = "the principal's own policy"
+        return Step("destination write", Finding.UNCHECKED, text, permission.statement(repository), OWN)
 
 
 def _failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:
@@ -222,15 +219,16 @@ def _failed(side: str, error: TransshipError, permission: Permission, repository
 
 def _remedy(denial: Denial, permission: Permission, repository: Repository) -> tuple[Mapping[str, Any] | None, str]:
     """All of what a step needs, not just the action that was refused first."""
-    if denial.lacks is Lacks.DENY:
+    if denial.is_explicit:
         return None, ""
     if denial.action not in permission.actions and denial.action in LOOK.actions:
         permission = LOOK
     if denial.action not in permission.actions or EcrHost.of(repository.registry) is None:
-        return denial.statement(), "the role's trust policy" if denial.lacks is Lacks.RESOURCE else _OWN
-    if denial.lacks is Lacks.RESOURCE:
-        return permission.shared(role_of(denial.principal)), f"the policy of the repository {arn_of(repository)}"
-    return permission.statement(repository), _OWN
+        return denial.statement(), denial.belongs_in
+    if denial.kind is Kind.RESOURCE:
+        return permission.shared(denial.principal), f"the policy of the repository {arn_of(repository)}"
+    anybody = {"Principal": "*"} if denial.kind is Kind.ENDPOINT else {}
+    return {**anybody, **permission.statement(repository)}, denial.belongs_in
 
 
 def _as_json(explanation: Explanation) -> dict[str, Any]:
