@@ -12,6 +12,8 @@ from transship.oci.store import Fetcher
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+SIGNATURE_TYPE = "application/vnd.example.signature"
 DOCKER_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
@@ -84,6 +86,20 @@ def index(children: Iterable[Content], *, docker: bool = False, note: str = "") 
     manifests = {each.descriptor.digest: each for child in below for each in child.manifests}
     blobs = {blob: None for child in below for blob in child.blobs}
     return Content((*manifests.values(), manifest), tuple(blobs))
+
+
+def artifact(subject: Descriptor | None, payload: bytes, *, kind: str = SIGNATURE_TYPE, note: str = "") -> Content:
+    """A manifest that is attached to another by naming it, or by a tag only."""
+    document: dict[str, object] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": kind,
+        "config": as_json(blob_descriptor(b"{}", EMPTY_TYPE)),
+        "layers": [as_json(blob_descriptor(payload, "application/octet-stream"))],
+        "annotations": {"note": note},
+    }
+    named = {"subject": as_json(subject)} if subject is not None else {}
+    return Content((manifest_of(document | named),), (b"{}", payload))
 
 
 def multi_arch(*, seed: bytes = b"", layer_bytes: int = 100_000) -> Content:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oci.images import Content, blob_descriptor, bytes_of, image, multi_arch
+from oci.images import Content, artifact, blob_descriptor, bytes_of, image, multi_arch
 from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.closure import closure
 from transship.oci.copier import Copier
@@ -122,6 +122,25 @@ class StoreContract:
         with pytest.raises((RetryLater, NeedsHuman)):
             repository.push_blob(blob, iter([b"wrong"]))
         assert repository.missing_blobs([blob]) == {blob.digest}
+
+    def test_what_names_a_subject_is_listed_among_its_referrers_once(self, repository: Destination) -> None:
+        content, other = image([b"layer"]), image([b"other"])
+        subject = content.root.descriptor
+        attached = [
+            artifact(subject, b"first"),
+            artifact(subject, b"second"),
+            artifact(other.root.descriptor, b"third"),
+        ]
+        assert repository.list_referrers(subject.digest) == ()
+        push(repository, content, TAG)
+        for each in [*attached, attached[0]]:
+            push(repository, each)
+        listed = repository.list_referrers(subject.digest)
+        assert {each.digest for each in listed} == {each.root.descriptor.digest for each in attached[:2]}
+        assert len(listed) == 2
+        assert repository.fetch_manifest(attached[0].root.descriptor.digest) == attached[0].root
+        assert attached[0].root.subject == subject
+        assert repository.list_referrers(attached[0].root.descriptor.digest) == ()
 
     def test_a_copied_image_is_proven_and_a_second_copy_moves_nothing(self, repository: Destination) -> None:
         content = multi_arch()

@@ -12,6 +12,12 @@ class TestMemoryRepository(StoreContract):
         return MemoryRepository()
 
 
+class TestMemoryRepositoryWithoutAnIndexOfReferrers(StoreContract):
+    @pytest.fixture
+    def repository(self) -> MemoryRepository:
+        return MemoryRepository(lists_referrers=False)
+
+
 def test_an_immutable_tag_accepts_its_own_digest_and_no_other() -> None:
     repository = MemoryRepository(immutable_tags=True)
     first, second = image([b"first"]), image([b"second"])

@@ -52,6 +52,10 @@ class EcrRepository:
             yield manifest
         yield from self._http.fetch_manifests(left)
 
+    def list_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """See `Referrals`; the distribution API gives the list that ListImageReferrers gives (ecr.md §2, row 21)."""
+        return self._http.list_referrers(subject)
+
     def exists(self) -> bool:
         """Whether the repository itself is there, with images or without.
 

@@ -43,12 +43,14 @@ class Manifest:
         content: the received bytes.
         children: manifests this index lists, in order (empty for an image).
         blobs: config and layers of this image, config first, each digest once (empty for an index).
+        subject: the manifest this one is attached to (image-spec, manifest.md "subject"); it need not be there.
     """
 
     descriptor: Descriptor
     content: bytes
     children: tuple[Descriptor, ...]
     blobs: tuple[Descriptor, ...]
+    subject: Descriptor | None = None
 
     @classmethod
     def parse(cls, content: bytes, media_type: str, digest: Digest) -> Self:
@@ -65,10 +67,11 @@ class Manifest:
         document = _read_object(content)
         _check_type(document, media_type)
         descriptor = Descriptor(media_type, digest, len(content))
+        subject = _subject(document)
         if media_type in INDEX_TYPES:
-            return cls(descriptor, content, _descriptors(document, "manifests"), ())
+            return cls(descriptor, content, _descriptors(document, "manifests"), (), subject)
         config = _descriptor(document.get("config"))
-        return cls(descriptor, content, (), _unique((config, *_descriptors(document, "layers"))))
+        return cls(descriptor, content, (), _unique((config, *_descriptors(document, "layers"))), subject)
 
 
 def _read_object(content: bytes) -> dict[str, Any]:
@@ -89,6 +92,12 @@ def _check_type(document: dict[str, Any], media_type: str) -> None:
         raise InvalidManifest(f"it says it is {str(document['mediaType'])[:100]!r} but was served as {media_type}")
     if "manifests" in document and ("layers" in document or "config" in document):
         raise InvalidManifest("it claims to be an index and an image at once")
+
+
+def _subject(document: dict[str, Any]) -> Descriptor | None:
+    # Some encoders write an absent field as null.
+    entry = document.get("subject")
+    return None if entry is None else _descriptor(entry)
 
 
 def _descriptors(document: dict[str, Any], key: str) -> tuple[Descriptor, ...]:

@@ -14,8 +14,8 @@ from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
 from transship.oci.reference import Registry, Repository, Tag
+from transship.oci.referrers_tag import fallback_tag, listing
 from transship.oci.store import BlobReader, Chunk
-
 
 _NUMBERS = itertools.count(1)
 
@@ -38,6 +38,8 @@ class MemoryRepository:
         targets_per_request: see `Resolver`.
         keeps_whole: see `Inventory`; to be set only if nothing is removed by hand.
         archived: what `is_archived`.
+        lists_referrers: whether it knows the referrers of a manifest by itself, as registries with the Referrers API
+            do; if not, they are listed under a tag.
     """
 
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class MemoryRepository:
     targets_per_request: int = 1
     keeps_whole: bool = False
     archived: set[Tag | Digest] = field(default_factory=set)
+    lists_referrers: bool = True
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `Resolver`."""
@@ -75,6 +78,14 @@ class MemoryRepository:
     def read_blob(self, blob: Descriptor) -> BlobReader:
         """See `Fetcher`."""
         return _Reader(self, blob)
+
+    def list_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """See `Referrals`."""
+        if self.lists_referrers:
+            found = (each for each in [*self.manifests.values()] if each.subject and each.subject.digest == subject)
+            return tuple(each.descriptor for each in found)
+        index = self._listed(subject)
+        return tuple({each.digest: each for each in index.children}.values()) if index is not None else ()
 
     def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `Inventory`."""
@@ -112,6 +123,19 @@ class MemoryRepository:
         elif target != digest:
             raise NeedsHuman(Reason.REFUSED_BY_REGISTRY, f"manifest {digest} cannot be put under digest {target}")
         self.manifests[digest] = manifest
+        if manifest.subject is not None and not self.lists_referrers:
+            self._list(manifest, manifest.subject.digest)
+
+    def _listed(self, subject: Digest) -> Manifest | None:
+        digest = self.tags.get(fallback_tag(subject))
+        return self.manifests.get(digest) if digest is not None else None
+
+    def _list(self, manifest: Manifest, subject: Digest) -> None:
+        longer = listing(self._listed(subject), manifest)
+        if longer is not None:
+            self._check_tag(fallback_tag(subject), longer.descriptor.digest)
+            self.manifests[longer.descriptor.digest] = longer
+            self.tags[fallback_tag(subject)] = longer.descriptor.digest
 
     def _check_complete(self, manifest: Manifest) -> None:
         gone = self.missing_blobs(manifest.blobs) | self.missing_manifests(each.digest for each in manifest.children)

@@ -85,6 +85,19 @@ class Fetcher(Protocol):
         """A reader of a blob; nothing is asked before it is opened."""
 
 
+class Referrals(Protocol):
+    """Knows what is attached to a manifest."""
+
+    def list_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """The manifests whose subject is this one, each digest once; none when nothing is known of it.
+
+        A registry without the Referrers API is asked for the list that clients keep under a tag of the subject
+        (distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema"). A list is what somebody says: who is
+        on it may be gone, and may name another subject. It may end once it is longer than anybody follows
+        (`referrers.MAX_REFERRERS`).
+        """
+
+
 class Inventory(Protocol):
     """Says what a repository lacks."""
 
@@ -126,11 +139,12 @@ class Pusher(Protocol):
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
         """Put the manifest's received bytes under its digest or under a tag.
 
-        A registry that answers "already exists" for the same content has done what was asked.
+        A registry that answers "already exists" for the same content has done what was asked. A manifest with a
+        subject is listed among its referrers afterwards, by the registry or, where it keeps no such list, by us.
         """
 
 
-class Source(Resolver, Fetcher, Protocol):
+class Source(Resolver, Fetcher, Referrals, Protocol):
     """A repository that is read."""
 
 

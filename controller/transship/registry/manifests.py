@@ -44,15 +44,20 @@ class Manifests:
 
     def fetch(self, digest: Digest) -> Manifest | None:
         """See `oci.store.Fetcher`."""
-        return self._get(self._asked("read manifest", digest), digest)
+        return self.read(digest)
+
+    def read(self, target: Tag | Digest) -> Manifest | None:
+        """What a tag or a digest leads to, with its bytes; None when that is nothing."""
+        return self._get(self._asked("read manifest", target), target)
 
     def missing(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `oci.store.Inventory`."""
         return frozenset(digest for digest in digests if not self._exists(digest))
 
-    def push(self, manifest: Manifest, target: Tag | Digest) -> None:
-        """See `oci.store.Pusher`.
+    def push(self, manifest: Manifest, target: Tag | Digest) -> bool:
+        """See `oci.store.Pusher`; returns whether the registry has taken note of the manifest's subject, if it has one.
 
+        A registry that does so says it in `OCI-Subject` (distribution-spec 1.1, "Pushing Manifests with Subject").
         A tag that the registry will not overwrite is read again: at the same digest all is well (ecr.md §2, row 19).
         """
         asked = self._asked("push tag" if isinstance(target, Tag) else "push manifest", target)
@@ -60,12 +65,13 @@ class Manifests:
         response = self._exchange.send(asked, Request("PUT", self._path(target), headers, manifest.content))
         if response.status not in _PUT_DONE:
             self._judge_push(asked, Refusal.read(response), manifest, target)
-            return
+            return True
         finish(response)
         stored = response.headers.get("Docker-Content-Digest", str(manifest.descriptor.digest))
         # A registry may name content by another algorithm than we did; only the same algorithm can disagree.
         if stored.startswith(manifest.descriptor.digest.algorithm) and stored != str(manifest.descriptor.digest):
             raise asked.retry(Reason.CONTENT_MISMATCH, f"{asked.host} stored {asked.what} under another digest")
+        return manifest.subject is None or "OCI-Subject" in response.headers
 
     def _judge_push(self, asked: Asked, refusal: Refusal, manifest: Manifest, target: Tag | Digest) -> None:
         if refusal.code != "TAG_INVALID" or isinstance(target, Digest):
@@ -95,12 +101,12 @@ class Manifests:
             if refusal.status == HTTPStatus.NOT_FOUND:
                 return None
             raise failure(asked, refusal)
-        content = _read(asked, host, response)
+        content = read_content(asked, host, response)
         digest = target if isinstance(target, Digest) else Digest.of(content)
         if Digest.of(content, digest.algorithm) != digest:
             raise asked.retry(Reason.CONTENT_MISMATCH, f"{host} sent other bytes for the manifest {digest}")
         try:
-            return Manifest.parse(content, _media_type(response), digest)
+            return Manifest.parse(content, media_type_of(response), digest)
         except InvalidManifest as error:
             raise asked.human(
                 Reason.UNSUPPORTED_CONTENT, f"the manifest {asked.what} in {self._repository} cannot be copied: {error}"
@@ -116,7 +122,8 @@ class Manifests:
         return Asked(self._side, step, self._repository, str(target))
 
 
-def _media_type(response: BaseHTTPResponse) -> str:
+def media_type_of(response: BaseHTTPResponse) -> str:
+    """The media type of an answer, without parameters."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
@@ -127,11 +134,17 @@ def _described(response: BaseHTTPResponse) -> Descriptor | None:
         size = int(response.headers.get("Content-Length", ""))
     except ValueError:
         return None
-    media_type = _media_type(response)
+    media_type = media_type_of(response)
     return Descriptor(media_type, digest, size) if media_type in MANIFEST_TYPES and size > 0 else None
 
 
-def _read(asked: Asked, host: str, response: BaseHTTPResponse) -> bytes:
+def read_content(asked: Asked, host: str, response: BaseHTTPResponse) -> bytes:
+    """The body of an answer that is a manifest.
+
+    Raises:
+        RetryLater: Unreachable, when it breaks off.
+        NeedsHuman: UnsupportedContent, when it is larger than a manifest may be.
+    """
     try:
         content = response.read(MAX_MANIFEST_BYTES + 1, decode_content=False)
     except HTTPError as error:

@@ -13,6 +13,7 @@ from transship.registry.blobs import Blobs
 from transship.registry.exchange import Exchange
 from transship.registry.manifests import Manifests
 from transship.registry.pace import Pace
+from transship.registry.referrers import Knowledge, Referrers
 from transship.registry.transport import Transport
 
 
@@ -38,6 +39,7 @@ class HttpRepository:
         self.repository = repository
         self._manifests = Manifests(exchange, repository, side)
         self._blobs = Blobs(exchange, repository, side)
+        self._referrers = Referrers(exchange, repository, side, self._manifests, Knowledge.of(transport))
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `Resolver`."""
@@ -63,6 +65,10 @@ class HttpRepository:
         """See `Fetcher`."""
         return self._blobs.read(blob)
 
+    def list_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
+        """See `Referrals`."""
+        return self._referrers.all(subject)
+
     def missing_manifests(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `Inventory`."""
         return self._manifests.missing(digests)
@@ -76,5 +82,7 @@ class HttpRepository:
         return self._blobs.push(blob, chunks, mount)
 
     def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
-        """See `Pusher`."""
-        self._manifests.push(manifest, target)
+        """See `Pusher`; what the registry does not list among its subject's referrers, is listed by us."""
+        is_noted = self._manifests.push(manifest, target)
+        if manifest.subject is not None and not is_noted:
+            self._referrers.add(manifest, manifest.subject.digest)
