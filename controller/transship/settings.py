@@ -50,6 +50,13 @@ class Settings(BaseSettings):
     ca_bundle: FilePath | None = Field(
         None, description="PEM file of CAs for registries and AWS; the system's by default"
     )
+    docker_config: Path | None = Field(
+        None, description="Docker configuration with credentials of registries that are not ECR; none by default"
+    )
+    token_realms: dict[str, list[Place]] = Field(
+        default_factory=dict,
+        description='JSON object: registry hosts and further hosts of their token servers, {"host": ["host[:port]"]}',
+    )
     quotas: str = Field(
         "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.97 of the published ones by default"
     )

@@ -73,6 +73,6 @@ def test_a_role_that_is_refused_is_not_replaced_by_the_controllers_own_identity(
 
     tokens = Tokens(HOST, fetcher(clients, identity, HOST, clock), clock)
     with pytest.raises(NeedsHuman) as caught:
-        tokens.authorization(REGISTRY)
+        tokens.authorization(REGISTRY, "")
     assert caught.value.reason is Reason.DENIED
     assert ROLE in caught.value.message

@@ -14,9 +14,11 @@ from transship.errors import Side
 from transship.oci.reference import Registry, Repository
 from transship.registry.auth import Basic, Credentials
 from transship.registry.hosts import HostRules
+from transship.registry.patience import Patience
 from transship.registry.repository import HttpRepository
 from transship.registry.transport import Network, Transport
 
+HASTE = Patience(sleep=lambda _: None)
 SECRET = "canary-of-a-password"  # noqa: S105 - what must never be seen again
 
 
@@ -67,7 +69,7 @@ def open_repository(
     rules = HostRules.of(plain_http=(host,) if plain_http is None else plain_http)
     repository = Repository.of(Registry.parse(host), "shop/checkout")
     transport = Transport(Network(rules, idle_seconds=5.0))
-    return HttpRepository(repository, Side.SOURCE, transport, credentials or Basic("AWS", SECRET))
+    return HttpRepository(repository, Side.SOURCE, transport, credentials or Basic("AWS", SECRET), patience=HASTE)
 
 
 @pytest.fixture

@@ -374,10 +374,10 @@ class Expiring:
 
     number: int = 0
 
-    def authorization(self, registry: Registry) -> str:
+    def authorization(self, registry: Registry, scope: str) -> str:
         return f"Basic {SECRET}-{self.number}"
 
-    def renew(self, registry: Registry, refused: str) -> None:
+    def renew(self, registry: Registry, scope: str, refused: str | None, challenge: str) -> None:
         self.number += 1
 
 

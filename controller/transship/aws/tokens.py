@@ -47,7 +47,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._token: Token | None = None
 
-    def authorization(self, registry: Registry) -> str | None:
+    def authorization(self, registry: Registry, scope: str) -> str | None:  # noqa: ARG002 - good for all of it
         """The Authorization header's value; None for a registry the token does not belong to.
 
         Raises:
@@ -61,7 +61,7 @@ class Tokens:
                 self._token = self._renewed(self._token)
             return self._token.header
 
-    def renew(self, registry: Registry, refused: str) -> None:  # noqa: ARG002 - the port's signature
+    def renew(self, registry: Registry, scope: str, refused: str | None, challenge: str) -> None:  # noqa: ARG002 - ECR's challenge says nothing that is not known
         """Drop the token a registry refused, unless it has been renewed since.
 
         The next `authorization` fetches another one.

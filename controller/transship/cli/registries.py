@@ -19,8 +19,12 @@ from transship.cli.ecr_repository import EcrRepository
 from transship.errors import Side
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
-from transship.registry.auth import Anonymous, Credentials
+from transship.registry.auth import Credentials, NoLogins
+from transship.registry.bearer import TokenCredentials
+from transship.registry.docker_config import DockerConfig
 from transship.registry.hosts import HostRules
+from transship.registry.pace import Gates
+from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
 from transship.registry.transport import Network, Transport, ca_file_of
 
@@ -33,7 +37,7 @@ class AwsRegistries:
     """Implements `promotion.ports.Registries`. Thread-safe; connects to nothing before it is asked to.
 
     A policy's ECR registries are spoken to as that policy's identities and no other; a registry that is not ECR gets
-    the credentials configured for its host, or none.
+    the credentials configured for its host, or those of the Docker configuration, or asks for a token as anybody.
 
     Args:
         ca_file: PEM file of the authorities to trust, for registries and AWS; the environment's, or the system's, if
@@ -41,6 +45,9 @@ class AwsRegistries:
         plain_http: hosts (`host[:port]`) that are spoken to without TLS, which may be this machine.
         local: hosts that may be IP literals or this machine.
         credentials: of registries that are not ECR, by host.
+        docker_config: Docker's configuration, for registries that are not ECR and have no `credentials`; nothing of
+            the kind is read when it is not given.
+        token_realms: hosts of token servers by registry host, see `registry.realms.Realms`.
         clock: the time now, for the age of tokens.
         resync: seconds for which what a policy wants of a repository is not compared again while promoting.
         endpoints: URLs of AWS APIs by service, see `aws.identity.Reach`.
@@ -56,6 +63,8 @@ class AwsRegistries:
         plain_http: Iterable[str] = (),
         local: Iterable[str] = (),
         credentials: Mapping[str, Credentials] | None = None,
+        docker_config: Path | None = None,
+        token_realms: Mapping[str, Iterable[str]] | None = None,
         clock: Callable[[], datetime] = _now,
         resync: float = 600.0,
         endpoints: Mapping[str, str] | None = None,
@@ -72,6 +81,9 @@ class AwsRegistries:
         self.source_access = SourceAccess(self._clients, locks, resync)
         self.upkeep = AwsUpkeep(self._clients, self.source_access, Repositories(self._clients, locks, resync))
         self._configured = dict(credentials or {})
+        logins = DockerConfig(docker_config) if docker_config else NoLogins()
+        self._others = TokenCredentials(self._transport, logins, Realms(rules, token_realms))
+        self._gates = Gates()
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens: dict[tuple[Identity, str, str, bool, bool], Tokens] = {}
@@ -107,7 +119,7 @@ class AwsRegistries:
         Raises:
             NeedsHuman, RetryLater: there is none to be had.
         """
-        self._credentials(Identity.of(policy.name, endpoint), endpoint.registry).authorization(endpoint.registry)
+        self._credentials(Identity.of(policy.name, endpoint), endpoint.registry).authorization(endpoint.registry, "")
 
     def _open(
         self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side
@@ -115,7 +127,8 @@ class AwsRegistries:
         identity = Identity.of(policy.name, endpoint)
         credentials = self._credentials(identity, repository.registry)
         if EcrHost.of(repository.registry) is None:
-            return HttpRepository(repository, side, self._transport, credentials)
+            gate = self._gates.of(repository.registry)
+            return HttpRepository(repository, side, self._transport, credentials, gate)
         pace = EcrPace(self._traffic, repository.registry)
         http = HttpRepository(repository, side, self._transport, credentials, pace)
         return EcrRepository(Images(self._clients, identity, repository, side), http)
@@ -123,7 +136,7 @@ class AwsRegistries:
     def _credentials(self, identity: Identity, registry: Registry) -> Credentials:
         host = EcrHost.of(registry)
         if host is None:
-            return self._configured.get(registry.host) or Anonymous()
+            return self._configured.get(registry.host) or self._others
         key = (identity, host.partition, host.region, host.is_fips, host.is_dual_stack)
         with self._lock:
             if key not in self._tokens:

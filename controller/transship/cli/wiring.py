@@ -50,6 +50,8 @@ def build_registries(settings: Settings, observer: Observer | None = None) -> Aw
     endpoints = {"ecr": settings.aws_endpoint_ecr, "sts": settings.aws_endpoint_sts}
     return AwsRegistries(
         ca_file=settings.ca_bundle,
+        docker_config=settings.docker_config,
+        token_realms=settings.token_realms,
         resync=settings.resync,
         endpoints={service: url for service, url in endpoints.items() if url},
         connect_to=settings.registry_connect,

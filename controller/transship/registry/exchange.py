@@ -3,15 +3,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
 
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError
 
 from transship.errors import Reason, TransshipError
-from transship.oci.reference import Registry
-from transship.registry.auth import Credentials
+from transship.oci.reference import Repository
+from transship.registry.auth import Access, Credentials
 from transship.registry.failures import Asked, Refusal, failure, retry_after, unreachable
 from transship.registry.pace import Kind, Pace, Unpaced
+from transship.registry.patience import Patience
 from transship.registry.redirect import MAX_HOPS, REDIRECTS, next_url, origin
 from transship.registry.transport import Transport, finish
 
@@ -33,35 +35,48 @@ class Request:
         """Whether it can be sent again: a stream cannot."""
         return self.body is None or isinstance(self.body, bytes)
 
+    @property
+    def mounts_from(self) -> str:
+        """The path of the repository a blob is to be mounted from, which has to be readable; empty for none."""
+        parts = urlsplit(self.path)
+        return parse_qs(parts.query).get("from", [""])[0] if self.method == "POST" else ""
+
 
 class Exchange:
-    """Sends requests to one registry. Thread-safe."""
+    """Sends requests about one repository to its registry. Thread-safe."""
 
     def __init__(
-        self, transport: Transport, registry: Registry, credentials: Credentials, pace: Pace | None = None
+        self,
+        transport: Transport,
+        repository: Repository,
+        credentials: Credentials,
+        pace: Pace | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._transport = transport
         self._pace = pace or Unpaced()
-        self._registry = registry
+        self._patience = patience or Patience()
+        self._repository = repository
         self._credentials = credentials
-        self._base = transport.hosts.base_url(registry.host)
+        self._base = transport.hosts.base_url(repository.registry.host)
 
     def send(self, asked: Asked, request: Request) -> BaseHTTPResponse:
         """Send a request and return whatever the registry answers; its body has to be read or closed.
 
         A refused Authorization is renewed and tried once more: on 401, and on 403 because that is how ECR answers an
-        expired token (ecr.md §2, row 3).
+        expired token (ecr.md §2, row 3). What can be repeated is, as `patience` says, while the registry is busy.
 
         Raises:
-            RetryLater: Unreachable, or the credentials were renewed under a stream that cannot be sent again.
+            RetryLater: Unreachable, Throttled when the registry wants to be left alone for long, or the credentials
+                were renewed under a stream that cannot be sent again.
             NeedsHuman: the host may not be talked to, or there are no credentials.
         """
         url = self.url(request.path)
-        authorization = self._authorization(asked)
+        authorization = self._authorization(asked, url, request)
         response = self._open(asked, url, request, authorization)
-        if response.status not in _REFUSED or authorization is None:
+        if response.status not in _REFUSED or not self._is_ours(url):
             return response
-        renewed = self._renew(asked, authorization)
+        renewed = self._renew(asked, request, authorization, response)
         if renewed == authorization:
             return response
         if not request.is_repeatable:
@@ -83,8 +98,7 @@ class Exchange:
         hops = 0
         while response.status in REDIRECTS and hops < MAX_HOPS:
             url = next_url(asked, url, response)
-            own = self._authorization(asked) if origin(url) == origin(self._base) else None
-            response = self._open(asked, url, request, own)
+            response = self._open(asked, url, request, self._authorization(asked, url, request))
             hops += 1
         if response.status not in REDIRECTS:
             self._check_encoding(asked, url, response)
@@ -112,7 +126,9 @@ class Exchange:
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            return self._paced(url, request, headers)
+            if not request.is_repeatable:
+                return self._paced(url, request, headers)
+            return self._patience.send(lambda: self._paced(url, request, headers))
         except HTTPError as error:
             raise unreachable(asked, origin(url)[1], error) from None  # its text holds the URL with its query
         except TransshipError as error:
@@ -121,38 +137,46 @@ class Exchange:
 
     def _paced(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Wait for the registry's turn; a host it sends us on to has rates of its own, which nobody published."""
-        pace = self._pace if origin(url) == origin(self._base) else Unpaced()
+        pace = self._pace if self._is_ours(url) else Unpaced()
         answered = pace.turn(request.method, request.kind)
         try:
-            response = self._send(url, request, headers)
+            response = self._transport.open(request.method, url, headers, request.body)
         except BaseException:
             answered(0, None)
             raise
         answered(response.status, retry_after(response))
         return response
 
-    def _send(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
+    def _authorization(self, asked: Asked, url: str, request: Request) -> str | None:
+        if not self._is_ours(url):
+            return None
         try:
-            return self._transport.open(request.method, url, headers, request.body)
-        except ProtocolError as error:
-            if not request.is_repeatable or not _is_hung_up(error):
-                raise
-            return self._transport.open(request.method, url, headers, request.body)
-
-    def _authorization(self, asked: Asked) -> str | None:
-        try:
-            return self._credentials.authorization(self._registry)
+            return self._credentials.authorization(self._repository.registry, self._scope(request))
         except TransshipError as error:
             _place(asked, error)
             raise
 
-    def _renew(self, asked: Asked, refused: str) -> str | None:
+    def _renew(self, asked: Asked, request: Request, refused: str | None, response: BaseHTTPResponse) -> str | None:
+        """What to try instead; what was refused, when there is nothing else."""
+        challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
+        registry, scope = self._repository.registry, self._scope(request)
         try:
-            self._credentials.renew(self._registry, refused)
+            self._credentials.renew(registry, scope, refused, challenge)
+            return self._credentials.authorization(registry, scope)
         except TransshipError as error:
+            response.close()
             _place(asked, error)
             raise
-        return self._authorization(asked)
+
+    def _scope(self, request: Request) -> str:
+        """What a token has to be good for: what we are about to do, and never what a challenge suggests."""
+        scope = Access.of(request.method).to(self._repository)
+        if not request.mounts_from:
+            return scope
+        return f"{scope} {Access.PULL.to(Repository(self._repository.registry, request.mounts_from))}"
+
+    def _is_ours(self, url: str) -> bool:
+        return origin(url) == origin(self._base)
 
     @staticmethod
     def _check_encoding(asked: Asked, url: str, response: BaseHTTPResponse) -> None:
@@ -163,11 +187,6 @@ class Exchange:
                 f"{origin(url)[1]} sent {asked.what} with a Content-Encoding nobody asked for; "
                 "check for a proxy that rewrites answers",
             )
-
-
-def _is_hung_up(error: ProtocolError) -> bool:
-    """Whether the other side closed the connection: what a kept connection may do at any time (RFC 9112, 9.3.1)."""
-    return any(isinstance(each, ConnectionError) for each in error.args)
 
 
 def _place(asked: Asked, error: TransshipError) -> None:

@@ -75,10 +75,11 @@ class Refusal:
 
 def unreachable(asked: Asked, host: str, error: HTTPError) -> RetryLater:
     """The network failed on the way to a host, which may be another one than the registry."""
-    return asked.retry(Reason.UNREACHABLE, f"{host} cannot be reached for {asked.what}: {_network(error)}")
+    return asked.retry(Reason.UNREACHABLE, f"{host} cannot be reached for {asked.what}: {network(error)}")
 
 
-def _network(error: HTTPError) -> str:
+def network(error: HTTPError) -> str:
+    """What went wrong on the way, and what to check, in words that hold nothing of the URL."""
     if isinstance(error, ProxyError):
         return "the proxy does not let the connection through; check HTTPS_PROXY and NO_PROXY"
     if isinstance(error, NameResolutionError):

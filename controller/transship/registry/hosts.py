@@ -7,12 +7,15 @@ live there; loopback, link-local (instance metadata) and the like are not, unles
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from transship.errors import NeedsHuman, Reason
+
+_SERVED_BY: Mapping[str, str] = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+"""Docker Hub's name in references is not the host that serves its API, and never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class HostRules:
 
     def base_url(self, host: str) -> str:
         """Scheme and host under which a registry is reached."""
-        return f"{'http' if _normal(host) in self.plain_http else 'https'}://{host}"
+        return f"{'http' if _normal(host) in self.plain_http else 'https'}://{_SERVED_BY.get(host, host)}"
 
     def may_be_local(self, host: str) -> bool:
         """Whether a host may be an address or this machine."""

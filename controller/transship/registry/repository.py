@@ -13,6 +13,7 @@ from transship.registry.blobs import Blobs
 from transship.registry.exchange import Exchange
 from transship.registry.manifests import Manifests
 from transship.registry.pace import Pace
+from transship.registry.patience import Patience
 from transship.registry.referrers import Knowledge, Referrers
 from transship.registry.transport import Transport
 
@@ -27,15 +28,17 @@ class HttpRepository:
     targets_per_request = 1
     keeps_whole = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where, as whom, over what, and how hard to try
         self,
         repository: Repository,
         side: Side,
         transport: Transport,
         credentials: Credentials,
         pace: Pace | None = None,
+        *,
+        patience: Patience | None = None,
     ) -> None:
-        exchange = Exchange(transport, repository.registry, credentials, pace)
+        exchange = Exchange(transport, repository, credentials, pace, patience)
         self.repository = repository
         self._manifests = Manifests(exchange, repository, side)
         self._blobs = Blobs(exchange, repository, side)
