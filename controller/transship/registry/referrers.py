@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from urllib3 import BaseHTTPResponse
 
-from transship.errors import Reason, RetryLater, Side
+from transship.errors import NeedsHuman, Reason, RetryLater, Side
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import OCI_INDEX, InvalidManifest, Manifest
@@ -108,7 +108,7 @@ class Referrers:
                 if longer is None:
                     return
                 time.sleep(random.uniform(0, 0.1 * attempt))
-                self._write(longer, tag)
+                self._write(asked, longer, tag)
             if self._longer(asked, referrer, tag) is None:
                 return
         raise asked.retry(
@@ -125,7 +125,7 @@ class Referrers:
                 f"the tag {tag} of {self._repository} has to list the referrers of {asked.what} and cannot: {error}",
             ) from error
 
-    def _write(self, index: Manifest, tag: Tag) -> None:
+    def _write(self, asked: Asked, index: Manifest, tag: Tag) -> None:
         try:
             self._manifests.push(index, tag)
         except RetryLater as error:
@@ -136,6 +136,13 @@ class Referrers:
             if not gone:
                 raise
             self._manifests.push(without(index, gone), tag)
+        except NeedsHuman as error:
+            if error.reason is not Reason.TAG_CONFLICT:
+                raise
+            raise asked.human(
+                Reason.TAG_CONFLICT,
+                f"the tag {tag} of {self._repository} lists referrers and is immutable; let tags sha256-* move there",
+            ) from error
 
     def _by_api(self, subject: Digest) -> tuple[Descriptor, ...] | None:
         """What the registry lists; None when it keeps no lists."""
