@@ -35,10 +35,12 @@ class Budget:
         with self._changed:
             self._waiting += 1
             try:
-                while self._free < share:
-                    if is_over():
-                        return None
+                while not is_over():
+                    if self._free >= share:
+                        break
                     self._changed.wait(0.1)
+                else:
+                    return None
                 self._free -= share
                 self._admitted += 1
             finally:

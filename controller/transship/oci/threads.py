@@ -45,6 +45,8 @@ class Threads:
         future: Future[Result] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(call())
             except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
@@ -56,13 +58,20 @@ class Threads:
     def all(self, calls: Iterable[Callable[[], Result]]) -> Sequence[Result]:
         """Run calls, at the same time as far as there are threads; the results in their order.
 
+        When one fails, those that have not begun are left.
+
         Raises:
             Exception: the first one of them that a call raised.
         """
         wanted = list(calls)
         if len(wanted) == 1:
             return [wanted[0]()]
-        return [future.result() for future in [self.submit(call) for call in wanted]]
+        futures = [self.submit(call) for call in wanted]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
 
     def _work(self) -> None:
         while True:
