@@ -129,5 +129,10 @@ def test_what_is_ready_is_there_nothing_unnamed_appears_and_a_second_look_writes
     held = world.snapshot()
     world.log.clear()
     desk.ask()
-    assert world.writes == []
-    assert world.snapshot() == held
+    if desk.status.phase is Phase.PROMOTED:
+        assert (world.writes, world.snapshot()) == ([], held)
+    # Of an image that cannot be whole, another attempt may bring a blob that the first one left, and nothing else.
+    failed = [content_of(each.digest) for each in desk.status.images if each.digest and not each.is_proven]
+    assert {each.split()[-1] for each in world.writes} <= {
+        str(Digest.of(blob)) for content in failed for blob in content.blobs
+    }

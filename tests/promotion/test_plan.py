@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from oci.images import Content, image, multi_arch
-from promotion.world import DESTINATION, NAMESPACE, START, World, policy
+from promotion.world import DESTINATION, NAMESPACE, ONE_BY_ONE, START, World, policy
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
+from transship.oci.copier import Copier
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import OCI_MANIFEST
@@ -155,7 +156,7 @@ def test_of_a_reference_with_tag_and_digest_the_digest_decides_and_a_tag_elsewhe
 
 def plan(world: World, suffix: str = ":v1", pinned: Digest | None = None, now: datetime = LATER) -> Plan:
     way = route([policy()], NAMESPACE, Reference.parse(f"{DESTINATION}/shop/checkout{suffix}"))
-    return make_plan(Sights(world).open(way, pinned), START, now)
+    return make_plan(Sights(world).open(way, pinned), Copier(ONE_BY_ONE), START, now)
 
 
 ONE, OTHER = multi_arch(seed=b"one", layer_bytes=50), image([b"other"])

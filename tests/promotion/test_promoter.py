@@ -59,6 +59,15 @@ def fails(error: BaseException, times: int = 1) -> Callable[[], None]:
     return fail
 
 
+def refuses(error: BaseException) -> Callable[[], None]:
+    """Fail every time, however many blobs are tried, until it is taken away."""
+
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
 def throttled(after: float | None = None) -> RetryLater:
     return RetryLater(Reason.THROTTLED, "slow down", side=Side.DESTINATION, step="push blob", after=after)
 
@@ -279,15 +288,17 @@ def test_a_retry_keeps_the_digest_though_the_tag_moves_at_the_source(world: Worl
 def test_after_a_crash_the_published_digest_is_kept_and_what_arrived_is_not_sent_again(
     world: World, desk: Desk
 ) -> None:
-    world.at_destination().before["push_manifest"] = fails(KeyboardInterrupt())
+    world.at_destination().before["push_manifest"] = refuses(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         desk.look()
     assert desk.status.phase is Phase.PROMOTING
     world.at_source().hold(OTHER, "v1")
     world.log.clear()
+    del world.at_destination().before["push_manifest"]
     desk.look(promoter=Promoter(world, Copier(ONE_BY_ONE), desk.clock))
     assert (desk.status.phase, desk.image().digest) == (Phase.PROMOTED, digest_of(ONE))
     assert desk.image().bytes_skipped == sum(len(blob) for blob in ONE.blobs)
+    assert not {str(Digest.of(blob)) for blob in ONE.blobs} & {each.split()[-1] for each in world.writes}
 
 
 def test_what_an_earlier_attempt_copied_is_still_told_as_copied(world: World) -> None:
@@ -458,7 +469,7 @@ def test_a_digest_that_vanishes_at_the_source_during_retries_stalls_and_then_the
 
 
 def test_after_its_timeout_a_request_stalls_and_heals_afterwards(world: World, desk: Desk) -> None:
-    world.at_destination().before["push_blob"] = fails(throttled(), 3)
+    world.at_destination().before["push_blob"] = refuses(throttled())
     desk.change(timeout="10m")
     desk.look()
     desk.clock.advance(minutes=10)
@@ -471,6 +482,7 @@ def test_after_its_timeout_a_request_stalls_and_heals_afterwards(world: World, d
     assert "slow down" in desk.status.ready.message
     assert desk.image().outcome is None
     assert desk.status.finished_at == desk.clock.now
+    del world.at_destination().before["push_blob"]
     desk.clock.advance(minutes=1)
     desk.look()
     assert (desk.status.phase, desk.status.summary) == (Phase.PROMOTED, "1/1")
@@ -509,7 +521,7 @@ def test_a_suspended_request_under_a_forged_phase_is_called_suspended(desk: Desk
 
 
 def test_time_in_suspension_does_not_count(world: World, desk: Desk) -> None:
-    world.at_destination().before["push_blob"] = fails(throttled(), 2)
+    world.at_destination().before["push_blob"] = refuses(throttled())
     desk.look()
     desk.change(suspend=True)
     desk.look()
@@ -689,10 +701,15 @@ def test_a_cancelled_promotion_stops_writing_and_is_not_called_a_failure(world: 
 
 
 def test_cancelling_during_the_copy_leaves_no_tag_and_keeps_what_arrived(world: World, desk: Desk) -> None:
-    desk.look(is_cancelled=lambda: len(world.at_destination().blobs) == 2)
-    assert len(world.at_destination().blobs) == 2
-    assert world.at_destination().tags == {}
+    there, gate = world.at_destination(), Gate()
+    there.before["push_blob"] = lambda: gate() if len(there.blobs) == 2 else None
+    desk.look(is_cancelled=gate.reached.is_set)
+    assert desk.status.phase is Phase.RETRYING
+    gate.set()
+    assert len(there.blobs) == 2
+    assert (there.manifests, there.tags) == ({}, {})
     desk.look()
+    assert desk.image().bytes_skipped == sum(map(len, ONE.blobs[:2]))
     assert world.at_destination().holds(ONE)
 
 
