@@ -1,21 +1,52 @@
-"""Commands of `transship`."""
+"""Commands of `transship`.
+
+A command's module is loaded when the command is run: the operator's libraries take half a second and tens of megabytes
+that nobody who copies an image should wait for.
+"""
 
 import platform
-import signal
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from transship import __version__
-from transship.cli import policy
-from transship.cli.environment import load_settings
-from transship.cli.explain import explain_command
-from transship.cli.wiring import build_operator
-from transship.errors import TransshipError
-from transship.settings import Settings
+
+COMMANDS: Mapping[str, str] = {
+    "copy": "transship.cli.copy:copy_command",
+    "explain": "transship.cli.explain:explain_command",
+    "policy": "transship.cli.policy:app",
+    "operator": "transship.cli.operate:operator",
+    "settings": "transship.cli.operate:settings",
+}
+
+
+class _Lazy(TyperGroup):
+    """A group whose commands are loaded by name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        place = COMMANDS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if place is None else _load(cmd_name, place)
+
+
+def _load(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
 
 app = typer.Typer(
     name="transship",
+    cls=_Lazy,
     help="Makes container images arrive in the environment that is about to run them.",
     no_args_is_help=True,
     add_completion=False,
@@ -23,53 +54,12 @@ app = typer.Typer(
 )
 
 
-app.add_typer(policy.app)
-app.command("explain")(explain_command)
-
-
 @app.callback()
 def _commands() -> None:
-    """Keep `operator` a command of its own, however few there are."""
+    """Keep `version` a command of its own, though typer sees no other."""
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"transship {__version__} (Python {platform.python_version()})")
-
-
-@app.command()
-def settings() -> None:
-    """Print every setting of the operator: its environment variable, its value now, and what it means."""
-    values = load_settings()
-    for name, field in Settings.model_fields.items():
-        typer.echo(f"TRANSSHIP_{name.upper()}={getattr(values, name)}\n    {field.description or ''}")
-
-
-@app.command()
-def operator(
-    health_port: Annotated[
-        int | None, typer.Option(help="port of /healthz, /readyz and /metrics (TRANSSHIP_HEALTH_PORT)")
-    ] = None,
-) -> None:
-    """Run the operator until it is told to stop (SIGTERM or SIGINT).
-
-    All settings are environment variables; `transship settings` lists them.
-    """
-    chosen = load_settings()
-    if health_port is not None:
-        chosen = chosen.model_copy(update={"health_port": health_port})
-    try:
-        running = build_operator(chosen, __version__)
-    except TransshipError as error:
-        typer.echo(f"transship: {error}", err=True)
-        raise typer.Exit(1) from error
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: running.stop())
-    try:
-        status = running.run()
-    except OSError as error:
-        where = f"{chosen.health_host}:{chosen.health_port}"
-        typer.echo(f"transship: the health server cannot listen on {where}: {error.strerror or error}", err=True)
-        raise typer.Exit(1) from error
-    raise typer.Exit(status)

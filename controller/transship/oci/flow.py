@@ -30,6 +30,8 @@ JOINED_RANGE = 2 * BUFFER_BYTES
 _LOOK_AFTER = 0.1
 _SLOW_WAIT = 0.6
 _SLOW_RATE = 150e6
+_BUSY = 0.5
+"""Of one processor: with more, it is not the network that holds things up, and more connections would not help."""
 _RESUMES = 5
 _RESUMES_IN_ALL = 100
 
@@ -295,13 +297,14 @@ class Flow:
             self._consider(progress)
 
     def _consider(self, progress: "_Progress") -> None:
-        """Whether this one connection is the limit: then others join."""
+        """Whether this one connection is the limit, and not the processors: then others join."""
         elapsed = time.monotonic() - progress.begun
         left = self._blob.size - self._claimed
         if elapsed < _LOOK_AFTER or left < JOINED_RANGE:
             return
         rate = (progress.at - progress.start) / elapsed
-        if progress.waited > _SLOW_WAIT * elapsed and rate < _SLOW_RATE:
+        is_waiting = progress.waited > _SLOW_WAIT * elapsed and rate < _SLOW_RATE
+        if is_waiting and time.process_time() - progress.begun_processor < _BUSY * elapsed:
             self._is_joined = True
             self._invite()
 
@@ -349,6 +352,7 @@ class _Progress:
     def __init__(self, part: _Range) -> None:
         self.start = self.at = part.start
         self.begun = time.monotonic()
+        self.begun_processor = time.process_time()
         self.waited = 0.0
         self.buffer: bytearray | None = None
         self.filled = 0

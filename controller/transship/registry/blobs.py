@@ -23,7 +23,7 @@ from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
 from transship.registry.pace import Kind
 from transship.registry.redirect import REDIRECTS, origin, upload_url
-from transship.registry.transport import finish
+from transship.registry.transport import finish, is_read, read_into
 
 _EMPTY = {"Content-Length": "0"}
 _BEGUN = (HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
@@ -148,6 +148,8 @@ class Reader:
             self._check(response, host, start, is_part=is_part)
             yield _Stream(self._asked, host, response)
         finally:
+            if is_read(response):
+                response.release_conn()
             response.close()
 
     def _check(self, response: BaseHTTPResponse, host: str, start: int, *, is_part: bool) -> None:
@@ -190,8 +192,6 @@ class _Stream:
     def readinto(self, room: memoryview) -> int:
         """See `oci.store.Stream`."""
         try:
-            data = self._response.read(len(room), decode_content=False)
+            return read_into(self._response, room)
         except HTTPError as error:
             raise unreachable(self._asked, self._host, error) from None
-        room[: len(data)] = data
-        return len(data)

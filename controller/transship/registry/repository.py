@@ -15,6 +15,7 @@ from transship.registry.manifests import Manifests
 from transship.registry.pace import Pace
 from transship.registry.patience import Patience
 from transship.registry.referrers import Knowledge, Referrers
+from transship.registry.tags import Tags
 from transship.registry.transport import Transport
 
 
@@ -43,6 +44,7 @@ class HttpRepository:
         self._manifests = Manifests(exchange, repository, side)
         self._blobs = Blobs(exchange, repository, side)
         self._referrers = Referrers(exchange, repository, side, self._manifests, Knowledge.of(transport))
+        self._tags = Tags(exchange, repository, side)
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `Resolver`."""
@@ -79,6 +81,10 @@ class HttpRepository:
     def missing_blobs(self, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
         """See `Inventory`."""
         return self._blobs.missing(blobs)
+
+    def list_tags(self) -> Iterator[Tag]:
+        """See `Lister`."""
+        return self._tags.all()
 
     def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """See `Pusher`."""

@@ -6,17 +6,20 @@ as it came. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, certificate 
 
 import os
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from transship.registry.hosts import HostRules
+from transship.registry.tls import TlsSocket
 
 _TLS_PORT = 443
 MAX_ERROR_BYTES = 64 * 1024
@@ -30,8 +33,8 @@ class Network:
     Attributes:
         hosts: which hosts may be local or spoken to without TLS.
         ca_file: PEM file of the authorities to trust instead of the system's.
-        connect_seconds: how long making a connection, or handing one chunk to it, may take.
-        idle_seconds: how long an answer, or the next bytes of one, may take.
+        connect_seconds: how long making a connection may take.
+        idle_seconds: how long an answer, the next bytes of one, or handing over the next chunk may take.
         connections_per_host: how many idle connections to a host are kept.
         connect_to: where a connection for a host (`host[:port]`) is made instead, as `host[:port]`: a VPC endpoint
             without private DNS, or a test. Certificate and request keep the registry's own name; no proxy is asked.
@@ -75,7 +78,8 @@ class Transport:
             "maxsize": self.network.connections_per_host,
             "ca_certs": self.network.ca_file,
             "cert_reqs": "CERT_REQUIRED",
-            "timeout": Timeout(connect=self.network.connect_seconds, read=self.network.idle_seconds),
+            # Sending counts as connecting for urllib3; how long that takes is said where it is done.
+            "timeout": Timeout(connect=self.network.idle_seconds, read=self.network.idle_seconds),
             "retries": False,
         }
         self._direct = PoolManager(**self._options)
@@ -141,6 +145,30 @@ def finish(response: BaseHTTPResponse) -> bytes:
         response.close()
 
 
+def read_into(response: BaseHTTPResponse, room: memoryview) -> int:
+    """Put the next bytes of an answer straight into `room`; 0 at its end.
+
+    `HTTPResponse.readinto` of urllib3 makes a copy first, which is a tenth of the processor time of a layer; below it
+    is the standard library's response, which does not (docs/performance.md, B1).
+
+    Raises:
+        urllib3.exceptions.HTTPError: the connection failed, or ended before the answer did.
+    """
+    below = response._fp  # type: ignore[attr-defined] # noqa: SLF001 - there is no public way to it
+    try:
+        count = int(below.readinto(room))
+    except (OSError, HTTPException, ValueError) as error:
+        raise ProtocolError("the connection broke off", error) from error
+    if not count and below.length:
+        raise ProtocolError("the connection ended early", below.length)
+    return count
+
+
+def is_read(response: BaseHTTPResponse) -> bool:
+    """Whether an answer has been read to its end, so that its connection may serve another request."""
+    return bool(response._fp.isclosed())  # type: ignore[attr-defined] # noqa: SLF001 - as in `read_into`
+
+
 class _Checking(HTTPConnection):
     """A connection that judges the address it got before anything is sent; only for those without a proxy."""
 
@@ -150,7 +178,7 @@ class _Checking(HTTPConnection):
         place = self.network.place(self.host, self.port)
         if place is not None:
             return self._connect(place)  # an administrator named the place: there is nothing left to judge
-        connected = super()._new_conn()
+        connected = self._connect(None)
         host = f"[{self.host}]" if ":" in self.host else self.host
         try:
             self.network.hosts.check_address(f"{host}:{self.port}", connected.getpeername()[0])
@@ -160,24 +188,44 @@ class _Checking(HTTPConnection):
             raise
         return connected
 
-    def _connect(self, place: tuple[str, int]) -> socket.socket:
-        """Connect there, and go on as if it had been the host itself: urllib3 takes the place from these two fields."""
-        own = self._dns_host, self.port
-        self._dns_host, self.port = place
+    def _connect(self, place: tuple[str, int] | None) -> socket.socket:
+        """Connect, there if a place is given, and go on as if it had been the host itself.
+
+        urllib3 takes place and time-out from these fields; the time-out of a connection that is made is another one.
+        """
+        own = self._dns_host, self.port, self.timeout
+        if place is not None:
+            self._dns_host, self.port = place
+        self.timeout = self.network.connect_seconds
         try:
-            return super()._new_conn()
+            connected = super()._new_conn()
         finally:
-            self._dns_host, self.port = own
+            self._dns_host, self.port, self.timeout = own
+        connected.settimeout(self.network.idle_seconds)
+        return connected
 
 
 class _CheckingTls(_Checking, HTTPSConnection):
     """The same under TLS."""
 
+    context: ClassVar[ssl.SSLContext]
+
+    def connect(self) -> None:
+        """See `HTTPConnection`; what is different is who moves the bytes (`tls`)."""
+        plain = self._new_conn()
+        try:
+            self.sock = TlsSocket(plain, self.context, self.host.rstrip("."))  # type: ignore[assignment] # what is used of a socket
+        except BaseException:
+            plain.close()
+            raise
+        self.is_verified = True
+
 
 def _checking_pools(network: Network) -> dict[str, type[HTTPConnectionPool]]:
     # urllib3 makes connections by class, so the rules have to be part of a class.
     plain = type("_Plain", (_Checking,), {"network": network})
-    tls = type("_Tls", (_CheckingTls,), {"network": network})
+    context = ssl.create_default_context(cafile=network.ca_file)
+    tls = type("_Tls", (_CheckingTls,), {"network": network, "context": context})
     return {
         "http": type("_PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("_TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),

@@ -1,0 +1,156 @@
+"""`transship copy`: any image from any registry to any other, without a cluster."""
+
+import json
+import signal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from transship.cli.copying import Copying, Outcome, Pair, pair_of
+from transship.cli.places import Places
+from transship.cli.progress import watcher
+from transship.errors import TransshipError
+from transship.oci.copier import MEBIBYTE, Copier, Limits
+from transship.oci.survey import Survey, Verdict
+
+NOTHING_TO_DO, FAILED, SOMETHING_TO_DO, STOPPED = 0, 1, 2, 130
+
+
+class Format(StrEnum):
+    """How the result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def copy_command(  # noqa: PLR0913 - a command's options
+    source: Annotated[str, typer.Argument(help="image to read: registry/repository:tag[@digest]")],
+    destination: Annotated[
+        str, typer.Argument(help="image to write; without tag and digest it keeps those of the source")
+    ],
+    *,
+    all_tags: Annotated[
+        bool, typer.Option("--all-tags", help="copy every tag; SOURCE and DESTINATION are repositories then")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="say what would be copied, and copy nothing; exit status 2 if anything")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="let a tag at the destination move to another digest")
+    ] = False,
+    plain_http: Annotated[
+        list[str] | None,
+        typer.Option("--plain-http", metavar="HOST[:PORT]", help="registry without TLS; may be this machine"),
+    ] = None,
+    output: Annotated[Format, typer.Option("--output", "-o", help="how the result is printed")] = Format.TEXT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
+    images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 32,
+    blobs: Annotated[int, typer.Option(min=1, max=256, help="blobs at once")] = 32,
+    ranges: Annotated[int, typer.Option(min=0, max=256, help="connections that may join to read large blobs")] = 24,
+    memory: Annotated[int, typer.Option(min=4, max=4096, help="MiB that all blobs on their way share")] = 64,
+) -> None:
+    """Copy an image exactly: every manifest and blob as it is, tag and digest kept, and proven at the end.
+
+    Registries of ECR are asked with AWS's credentials (environment, profile, role), others with those that
+    `docker login` keeps. SSL_CERT_FILE names certificate authorities, HTTPS_PROXY a proxy.
+
+    What arrived stays when a copy fails or is stopped, and is not sent again.
+    """
+    limits = Limits(memory=memory * MEBIBYTE, blobs=blobs, ranges=ranges, lookups=max(images, blobs))
+    places = Places(plain_http or (), connections=images + blobs + ranges)
+    copying = Copying(places, Copier(limits), images=images, overwrite=overwrite)
+    stops = _stop_on_signals(copying)
+    try:
+        pairs = copying.all_tags(source, destination) if all_tags else [pair_of(source, destination)]
+    except TransshipError as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+    if plan:
+        outcomes = copying.plan(pairs)
+    else:
+        with watcher(is_quiet=quiet) as watch:
+            outcomes = copying.run(pairs, watch)
+    _print(outcomes, output, is_plan=plan)
+    raise typer.Exit(STOPPED if stops else _status(outcomes, is_plan=plan))
+
+
+def _stop_on_signals(copying: Copying) -> list[int]:
+    """Stop cleanly the first time, and as it comes the second time."""
+    caught: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if caught:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        caught.append(number)
+        copying.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return caught
+
+
+def _status(outcomes: list[Outcome], *, is_plan: bool) -> int:
+    if any(each.error for each in outcomes):
+        return FAILED
+    if is_plan and any(each.seen and each.seen.verdict is not Verdict.PRESENT for each in outcomes):
+        return SOMETHING_TO_DO
+    return NOTHING_TO_DO
+
+
+def _print(outcomes: list[Outcome], output: Format, *, is_plan: bool) -> None:
+    if output is Format.JSON:
+        typer.echo(json.dumps({"images": [_as_json(each, is_plan=is_plan) for each in outcomes]}, indent=2))
+        return
+    for each in outcomes:
+        if each.error is not None:
+            typer.echo(f"transship: {each.pair.destination}: {each.error}", err=True)
+        elif each.seen is not None:
+            typer.echo(
+                _planned(each.pair, each.seen) if is_plan else f"{each.pair.destination} {each.seen.root.digest}"
+            )
+
+
+def _planned(pair: Pair, seen: Survey) -> str:
+    lines = [f"{pair.source} -> {pair.destination}", f"  digest    {seen.root.digest}", f"  verdict   {seen.verdict}"]
+    if seen.verdict is Verdict.PRESENT:
+        return "\n".join(lines)
+    total = seen.whole.total_bytes
+    lines += [
+        f"  missing   {len(seen.lacking.manifests)} of {len(seen.whole.manifests)} manifests, "
+        f"{len(seen.lacking.blobs)} of {len(seen.whole.blobs)} blobs, {seen.bytes_missing} of {total} bytes",
+        "  requests  " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items()),
+    ]
+    if seen.tagged is not None and seen.tagged.digest != seen.root.digest:
+        lines.append(f"  replaces  {seen.tagged.digest}")
+    return "\n".join(lines)
+
+
+def _as_json(outcome: Outcome, *, is_plan: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"source": str(outcome.pair.source), "destination": str(outcome.pair.destination)}
+    seen, report, error = outcome.seen, outcome.report, outcome.error
+    if seen is not None:
+        found |= {
+            "digest": str(seen.root.digest),
+            "mediaType": seen.root.media_type,
+            "verdict": str(seen.verdict),
+            "bytesTotal": seen.whole.total_bytes,
+            "bytesMissing": seen.bytes_missing,
+            "blobsMissing": len(seen.lacking.blobs),
+            "manifestsMissing": len(seen.lacking.manifests),
+            "requests": seen.requests,
+        }
+    if report is not None:
+        found |= {
+            "bytesCopied": report.bytes_copied,
+            "bytesSkipped": report.bytes_skipped,
+            "blobsCopied": report.blobs_copied,
+            "blobsMounted": report.blobs_mounted,
+            "manifestsCopied": report.manifests_copied,
+        }
+    if error is not None:
+        found |= {"error": {"reason": str(error.reason), "message": str(error)}}
+    elif not is_plan:
+        found |= {"proven": True}
+    return found

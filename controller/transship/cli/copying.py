@@ -1,0 +1,184 @@
+"""Copying references without a cluster: look, copy, prove, for as many images at once as there are places."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+from transship.cli.places import Places
+from transship.cli.progress import Watcher
+from transship.errors import NeedsHuman, Reason, Side, TransshipError
+from transship.oci.copier import Copier
+from transship.oci.copy import CopyReport, copy, prove
+from transship.oci.reference import Reference, Repository, Tag
+from transship.oci.store import Destination
+from transship.oci.survey import Survey, Verdict, survey
+from transship.oci.threads import Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One image: where it is, and what it is to be there."""
+
+    source: Reference
+    destination: Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one image went.
+
+    Attributes:
+        pair: which.
+        seen: what was found; None when not even that came about.
+        report: what was written; None when nothing was.
+        error: what stopped it.
+    """
+
+    pair: Pair
+    seen: Survey | None = None
+    report: CopyReport | None = None
+    error: TransshipError | None = None
+
+
+def pair_of(source: str, destination: str) -> Pair:
+    """Parse two references; a destination without tag and digest keeps those of the source.
+
+    Raises:
+        NeedsHuman: InvalidImage when one of them cannot be parsed, or they ask for two digests.
+    """
+    try:
+        here, there = Reference.parse(source), Reference.parse(destination)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; write registry/repository:tag") from error
+    if ":" not in destination.rpartition("/")[2] and "@" not in destination:
+        there = here.at(there.repository)
+    if there.digest is not None and here.digest is not None and there.digest != here.digest:
+        raise NeedsHuman(
+            Reason.INVALID_IMAGE, f"source and destination name two digests, {here.digest} and {there.digest}"
+        )
+    if there.digest is not None:
+        here = Reference(here.repository, here.tag, there.digest)
+    return Pair(here, there)
+
+
+def repository_of(text: str) -> Repository:
+    """Parse a repository without tag and digest.
+
+    Raises:
+        NeedsHuman: InvalidImage.
+    """
+    if ":" in text.rpartition("/")[2] or "@" in text:
+        raise NeedsHuman(
+            Reason.INVALID_IMAGE, f"{text[:300]!r} has a tag or digest; name only the repository for all of its tags"
+        )
+    try:
+        return Reference.parse(text).repository
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; write registry/repository") from error
+
+
+class Copying:
+    """Copies images for one command.
+
+    Args:
+        places: opens repositories.
+        copier: moves blobs.
+        images: how many images are worked on at once.
+        overwrite: whether tags may move.
+    """
+
+    def __init__(self, places: Places, copier: Copier, *, images: int, overwrite: bool) -> None:
+        self._places = places
+        self._copier = copier
+        self._threads = Threads(images, "image")
+        self._overwrite = overwrite
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let running copies end within seconds, without a tag."""
+        self._is_stopped = True
+
+    def all_tags(self, source: str, destination: str) -> Sequence[Pair]:
+        """A pair for each tag of a repository.
+
+        Raises:
+            NeedsHuman, RetryLater: the repositories cannot be parsed, or the tags not listed.
+        """
+        here, there = repository_of(source), repository_of(destination)
+        tags = sorted(self._places.open(here, Side.SOURCE).list_tags())
+        if not tags:
+            raise NeedsHuman(Reason.SOURCE_MISSING, f"{here} has no tags, or does not exist", side=Side.SOURCE)
+        return [Pair(Reference(here, tag, None), Reference(there, tag, None)) for tag in tags]
+
+    def plan(self, pairs: Iterable[Pair]) -> Sequence[Outcome]:
+        """Look at every image and write nothing."""
+        return self._each(pairs, self._look)
+
+    def run(self, pairs: Iterable[Pair], watch: Watcher) -> Sequence[Outcome]:
+        """Copy every image; one that fails does not stop the others."""
+        return self._each(pairs, partial(self._copy, watch))
+
+    def _each(self, pairs: Iterable[Pair], work: Callable[[Pair], Outcome]) -> Sequence[Outcome]:
+        running: list[Future[Outcome]] = [self._threads.submit(partial(work, pair)) for pair in pairs]
+        return [_wait(future) for future in running]
+
+    def _look(self, pair: Pair) -> Outcome:
+        try:
+            return Outcome(pair, self._survey(pair))
+        except TransshipError as error:
+            return Outcome(pair, error=error)
+
+    def _copy(self, watch: Watcher, pair: Pair) -> Outcome:
+        name, seen = str(pair.destination), None
+        try:
+            seen = self._survey(pair)
+            if seen.verdict is Verdict.PRESENT:
+                watch.ended(name, "already present")
+                return Outcome(pair, seen)
+            watch.begun(name, seen.bytes_missing)
+            report = self._write(pair, seen, watch)
+        except TransshipError as error:
+            watch.ended(name, f"failed: {error}")
+            return Outcome(pair, seen, error=error)
+        watch.ended(name, f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there, proven")
+        return Outcome(pair, seen, report)
+
+    def _survey(self, pair: Pair) -> Survey:
+        source, destination = self._open(pair)
+        return survey(
+            source,
+            destination,
+            pair.source.target,
+            pair.destination.tag,
+            copier=self._copier,
+            overwrite=self._overwrite,
+        )
+
+    def _write(self, pair: Pair, seen: Survey, watch: Watcher) -> CopyReport:
+        source, destination = self._open(pair)
+        report = copy(
+            source,
+            destination,
+            seen.whole,
+            seen.lacking,
+            self._copier,
+            tag=seen.tag,
+            progress=partial(watch.moved, str(pair.destination)),
+            cancelled=lambda: self._is_stopped,
+        )
+        prove(destination, seen.whole, seen.tag, self._copier)
+        return report
+
+    def _open(self, pair: Pair) -> tuple[Destination, Destination]:
+        return (
+            self._places.open(pair.source.repository, Side.SOURCE),
+            self._places.open(pair.destination.repository, Side.DESTINATION),
+        )
+
+
+def _wait(future: "Future[Outcome]") -> Outcome:
+    return future.result()
+
+
+__all__ = ["Copying", "Outcome", "Pair", "Tag", "pair_of", "repository_of"]

@@ -1,0 +1,47 @@
+"""`transship operator` and `transship settings`."""
+
+import signal
+from typing import Annotated
+
+import typer
+
+from transship import __version__
+from transship.cli.environment import load_settings
+from transship.cli.wiring import build_operator
+from transship.errors import TransshipError
+from transship.settings import Settings
+
+
+def settings() -> None:
+    """Print every setting of the operator: its environment variable, its value now, and what it means."""
+    values = load_settings()
+    for name, field in Settings.model_fields.items():
+        typer.echo(f"TRANSSHIP_{name.upper()}={getattr(values, name)}\n    {field.description or ''}")
+
+
+def operator(
+    health_port: Annotated[
+        int | None, typer.Option(help="port of /healthz, /readyz and /metrics (TRANSSHIP_HEALTH_PORT)")
+    ] = None,
+) -> None:
+    """Run the operator until it is told to stop (SIGTERM or SIGINT).
+
+    All settings are environment variables; `transship settings` lists them.
+    """
+    chosen = load_settings()
+    if health_port is not None:
+        chosen = chosen.model_copy(update={"health_port": health_port})
+    try:
+        running = build_operator(chosen, __version__)
+    except TransshipError as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(1) from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.stop())
+    try:
+        status = running.run()
+    except OSError as error:
+        where = f"{chosen.health_host}:{chosen.health_port}"
+        typer.echo(f"transship: the health server cannot listen on {where}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from error
+    raise typer.Exit(status)

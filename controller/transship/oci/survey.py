@@ -1,0 +1,115 @@
+"""A look before a copy: what a source reference is, what the destination has of it, and what would have to be done."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from transship.errors import NeedsHuman, Reason, Side
+from transship.oci.closure import Closure, closure
+from transship.oci.copier import Copier
+from transship.oci.copy import Missing, missing
+from transship.oci.descriptor import Descriptor
+from transship.oci.digest import Digest
+from transship.oci.reference import Tag
+from transship.oci.store import Destination, Source
+
+
+class Verdict(StrEnum):
+    """What a copy would do."""
+
+    PRESENT = "present"
+    ADD_TAG = "add-tag"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is known of one image before it is copied.
+
+    Attributes:
+        whole: everything the source's digest stands for.
+        lacking: what the destination lacks of it.
+        tag: what the image is to be called there; None for its digest alone.
+        tagged: what that tag points at now.
+    """
+
+    whole: Closure
+    lacking: Missing
+    tag: Tag | None
+    tagged: Descriptor | None
+
+    @property
+    def root(self) -> Descriptor:
+        """The image."""
+        return self.whole.root.descriptor
+
+    @property
+    def verdict(self) -> Verdict:
+        """What there is to do."""
+        if self.lacking:
+            return Verdict.COPY
+        is_tagged = self.tag is None or (self.tagged is not None and self.tagged.digest == self.root.digest)
+        return Verdict.PRESENT if is_tagged else Verdict.ADD_TAG
+
+    @property
+    def bytes_missing(self) -> int:
+        """Bytes that have to be moved."""
+        gone = self.lacking.blobs | self.lacking.manifests
+        return sum(each.size for each in self.whole.descriptors if each.digest in gone)
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Requests a copy would make, by kind, when nothing has to be tried again."""
+        if self.verdict is Verdict.PRESENT:
+            return {}
+        writes = len(self.lacking.manifests)
+        if self.tag is not None and self.root.digest not in self.lacking.manifests:
+            writes += 1
+        blobs = len(self.lacking.blobs)
+        return {
+            "read blob": blobs,
+            "push blob": 2 * blobs,
+            "push manifest": writes,
+            "prove": len(self.whole.manifests),
+        }
+
+
+def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether a tag may move
+    source: Source,
+    destination: Destination,
+    target: Tag | Digest,
+    tag: Tag | None,
+    *,
+    copier: Copier,
+    overwrite: bool = False,
+) -> Survey:
+    """Look at both registries.
+
+    The source's target is resolved here and never again: whatever its tag does meanwhile, this digest is meant.
+
+    Raises:
+        NeedsHuman: SourceMissing; TagConflict when the destination's tag is at another digest and may not move; and
+            whatever the registries refuse.
+        RetryLater: of the registries.
+    """
+    found, tagged = copier.ask([partial(source.resolve, target), partial(destination.resolve, tag or target)])
+    if found is None:
+        raise NeedsHuman(
+            Reason.SOURCE_MISSING,
+            f"{source.repository} has no {target}; push it there or name one that exists",
+            side=Side.SOURCE,
+            step="resolve",
+        )
+    if tag is not None and tagged is not None and tagged.digest != found.digest and not overwrite:
+        raise NeedsHuman(
+            Reason.TAG_CONFLICT,
+            f"{destination.repository}:{tag} is at {tagged.digest}, not at {found.digest}; name another tag, or let it "
+            "be overwritten",
+            side=Side.DESTINATION,
+            step="plan",
+        )
+    whole = closure(source, found.digest, copier)
+    # A root that the tag does not lead to is put again rather than asked for: that costs the same.
+    is_there = tagged is not None and tagged.digest == found.digest
+    lacking = missing(destination, whole, copier, root_is_there=is_there)
+    return Survey(whole, lacking, tag, tagged)

@@ -1,0 +1,127 @@
+"""TLS over a socket, in large pieces.
+
+Python's own `ssl.SSLSocket` asks the kernel twice for each record of 16 KiB and hands the interpreter's lock over each
+time: 132,000 reads for a GiB, where 4,100 do (facts/copy-performance §3). On layers that costs a sixth of the processor
+time of a copy, and much more when many connections read at once (docs/performance.md, B2 and B3). So bytes are moved
+between the socket and OpenSSL here, 256 KiB at a time; what TLS is, and whether a certificate is good, stays OpenSSL's
+business, by a context of the standard library.
+"""
+
+import io
+import socket
+import ssl
+from typing import Any
+
+_PIECE = 256 * 1024
+
+
+class TlsSocket:
+    """A TLS connection with the part of a socket's interface that `http.client` uses.
+
+    Reads and writes may be made by two threads at once no more than on the connection of an HTTP/1.1 client: one side
+    at a time.
+
+    Args:
+        plain: the connected socket; its time-outs count for each piece.
+        context: says which certificates are good.
+        host: whose certificate it has to be.
+
+    Raises:
+        ssl.SSLError: the handshake failed.
+        OSError: the network failed.
+    """
+
+    def __init__(self, plain: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        self._plain = plain
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._room = memoryview(bytearray(_PIECE))
+        self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._fill()
+            else:
+                self._flush()
+                return
+
+    def _fill(self) -> None:
+        count = self._plain.recv_into(self._room)
+        if count:
+            self._incoming.write(self._room[:count])
+        else:
+            self._incoming.write_eof()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._plain.sendall(self._outgoing.read())
+
+    def recv_into(self, room: memoryview) -> int:
+        """Put decrypted bytes into `room`, as many as are there; 0 at the end."""
+        done = 0
+        while done < len(room):
+            try:
+                count = self._tls.read(len(room) - done, room[done:])  # type: ignore[arg-type] # it takes any buffer
+            except ssl.SSLWantReadError:
+                if done:
+                    return done
+                self._flush()
+                self._fill()
+                continue
+            except ssl.SSLZeroReturnError:
+                return done
+            if not count:
+                return done
+            done += int(count)
+        return done
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        """Encrypt and send all of `data`."""
+        left = memoryview(data).cast("B")
+        while left:
+            piece = left[:_PIECE]
+            self._tls.write(piece)  # type: ignore[arg-type] # it takes any buffer
+            self._flush()
+            left = left[_PIECE:]
+
+    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
+        """A file to read from; it leaves the connection open when it is closed."""
+        if mode != "rb":
+            raise ValueError(f"only reading is done by a file, not {mode!r}")
+        return io.BufferedReader(_Reading(self))
+
+    def settimeout(self, seconds: float | None) -> None:
+        """How long each piece may take."""
+        self._plain.settimeout(seconds)
+
+    def gettimeout(self) -> float | None:
+        """See `settimeout`."""
+        return self._plain.gettimeout()
+
+    def fileno(self) -> int:
+        """Of the socket below, for those who want to know whether something has arrived."""
+        return self._plain.fileno()
+
+    def shutdown(self, how: int) -> None:
+        """End one direction or both, for whoever waits in them, too."""
+        self._plain.shutdown(how)
+
+    def close(self) -> None:
+        """Close the connection, without a farewell: no answer to it would be waited for."""
+        self._plain.close()
+
+
+class _Reading(io.RawIOBase):
+    def __init__(self, connection: TlsSocket) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Any) -> int:
+        return self._connection.recv_into(memoryview(room).cast("B"))
