@@ -210,7 +210,8 @@ class Copier:
             except RetryLater as error:
                 tell(flight.blob, -flight.bytes_sent)
                 flight.bytes_sent = 0
-                if error.reason is Reason.CONTENT_MISMATCH or not backoff.rest(error.after, flight.is_unwanted):
+                # Reading has tried often enough by itself.
+                if error.side is Side.SOURCE or not backoff.rest(error.after, flight.is_unwanted):
                     raise
                 if self._has_arrived(flight):
                     return None
