@@ -11,6 +11,7 @@ from localworld.ports import LOOPBACK, free_ports, is_listening
 from localworld.processes import Processes, wait_until_ready
 from registry.hostile import HostileServer
 from transship.errors import Side
+from transship.oci import backoff
 from transship.oci.reference import Registry, Repository
 from transship.registry.auth import Basic, Credentials
 from transship.registry.hosts import HostRules
@@ -28,6 +29,14 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nobody: what is tried again is tried at once, and who asks to be left alone is."""
+    monkeypatch.setattr(backoff, "FIRST_SECONDS", 0.002)
+    monkeypatch.setattr(backoff, "MAX_SECONDS", 0.01)
+    monkeypatch.setattr(backoff, "MAX_ASKED_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")
