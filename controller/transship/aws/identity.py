@@ -1,7 +1,8 @@
 """Who we are: one boto3 session for the controller itself and one for each role a policy names.
 
 A role's session has exactly one source of credentials, AssumeRole; when that is refused nothing wider is tried in its
-place (threat T1). Credentials renew themselves shortly before they expire.
+place (threat T1). Credentials renew themselves shortly before they expire. What AWS is asked so that the controller
+becomes itself (STS, for a web identity) is asked as everything else: by the endpoints and authorities of `Reach`.
 """
 
 import re
@@ -41,6 +42,11 @@ class Identity:
     role_arn: str | None = None
     external_id: str | None = None
     session_name: str = ""
+
+    @property
+    def account(self) -> str:
+        """The account of the role; empty for the controller's own identity, which only STS knows."""
+        return self.role_arn.split(":")[4] if self.role_arn else ""
 
     @classmethod
     def of(cls, policy_name: str, endpoint: Endpoint) -> Self:
@@ -107,7 +113,7 @@ class Clients:
         self._reach = reach or Reach()
         self._traffic = traffic
         self._lock = threading.RLock()  # making a role's session needs the controller's own
-        self._sessions: dict[Identity, boto3.Session] = {}
+        self._sessions: dict[tuple[Identity, EcrHost | None], boto3.Session] = {}
         self._clients: dict[tuple[Identity, str, EcrHost], Any] = {}
         self._accounts: dict[str, str] = {}  # the controller's own, by partition
 
@@ -138,8 +144,8 @@ class Clients:
         Raises:
             NeedsHuman, RetryLater: as `caller`.
         """
-        if identity.role_arn is not None:
-            return identity.role_arn.split(":")[4]
+        if identity.account:
+            return identity.account
         with self._lock:
             found = self._accounts.get(host.partition)
         if found is None:
@@ -162,14 +168,22 @@ class Clients:
                     verify=self._reach.ca_file,
                 )
                 if service == "ecr" and self._traffic is not None:
-                    self._traffic.attach(client, host.region)
+                    self._traffic.attach(client, host.region, identity.account)
                 self._clients[key] = client
             return self._clients[key]
 
     def _session(self, identity: Identity, place: EcrHost) -> boto3.Session:
-        if identity not in self._sessions:
-            self._sessions[identity] = boto3.Session() if identity.role_arn is None else self._assume(identity, place)
-        return self._sessions[identity]
+        """One of the controller itself; of a role one for each Region, with that Region's STS behind it."""
+        key = (identity, None if identity.role_arn is None else place)
+        if key not in self._sessions:
+            self._sessions[key] = self._own(place) if identity.role_arn is None else self._assume(identity, place)
+        return self._sessions[key]
+
+    def _own(self, place: EcrHost) -> boto3.Session:
+        core = _Session(self._reach)
+        if core.get_config_variable("region") is None:
+            core.set_config_variable("region", place.region)  # STS for a web identity needs one
+        return boto3.Session(botocore_session=core)
 
     def _assume(self, identity: Identity, place: EcrHost) -> boto3.Session:
         sts = self.sts(Identity(), place)
@@ -177,6 +191,21 @@ class Clients:
         provider = _OneRole(lambda: _assume_role(sts, identity))
         core.register_component("credential_provider", CredentialResolver([provider]))
         return boto3.Session(botocore_session=core)
+
+
+class _Session(botocore.session.Session):
+    """A session whose chain of credentials reaches AWS as our own clients do."""
+
+    def __init__(self, reach: Reach) -> None:
+        super().__init__()
+        self._reach = reach
+
+    def create_client(self, service_name: str, region_name: str | None = None, *others: Any, **options: Any) -> Any:
+        """Make a client, with the endpoint and the authorities of `Reach` where it is not told others."""
+        region = region_name or str(self.get_config_variable("region") or "")
+        options["endpoint_url"] = options.get("endpoint_url") or self._reach.endpoint(service_name, region)
+        options["verify"] = options.get("verify") or self._reach.ca_file
+        return super().create_client(service_name, region_name, *others, **options)
 
 
 class _OneRole(CredentialProvider):

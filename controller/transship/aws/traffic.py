@@ -74,11 +74,15 @@ class Traffic:
             self._quotas.throttled(turn, retry_after)
         self._observer.registry_answered(_label(turn.place), turn.place.action, result)
 
-    def attach(self, client: Any, region: str) -> None:
-        """Meet every attempt of every call of a boto3 ECR client."""
+    def attach(self, client: Any, region: str, caller: str = "") -> None:
+        """Meet every attempt of every call of a boto3 ECR client.
+
+        A call counts for the account it names, and one that names none for the caller's, which is empty while that is
+        not known.
+        """
 
         def remember(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-            context[_ACCOUNT] = params.get("registryId", "")
+            context[_ACCOUNT] = params.get("registryId") or _account_in(params.get("resourceArn")) or caller
 
         def before(request: Any, operation_name: str, **_: Any) -> None:
             # Before signing: a signature is good for five minutes only, and a turn may be some way off.
@@ -119,6 +123,10 @@ class EcrPace:
             self._traffic.end(turn, _result_of_status(status, retry_after), retry_after)
 
         return answered
+
+
+def _account_in(arn: str | None) -> str:
+    return arn.split(":")[4] if arn else ""
 
 
 def _label(place: Place) -> str:
