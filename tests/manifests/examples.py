@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from transship.promotion.status import Condition, ImageStatus, Outcome, Phase, RequestStatus
+from transship.promotion.status import Condition, ImageStatus, Outcome, Phase, ReferrersStatus, RequestStatus
 
 DEV = "111111111111.dkr.ecr.eu-west-1.amazonaws.com"
 PRODUCTION = "222222222222.dkr.ecr.eu-west-1.amazonaws.com"
@@ -50,6 +50,7 @@ def full_policy(name: str = "shop") -> dict[str, Any]:
         repositories=["shop/*", "platform/**", "tool-?"],
         tags={"deny": ["latest", "*-SNAPSHOT"]},
         tagConflict="Overwrite",
+        referrers="Require",
         sourceGrace="1h30m",
         watch={"workloads": False},
         destinationRepository={
@@ -107,6 +108,7 @@ def full_status(generation: int = 1, *, ready: str = "True") -> RequestStatus:
         bytes_total=2**40,
         bytes_copied=2**39,
         bytes_skipped=2**39,
+        referrers=ReferrersStatus(2, 1, 3),
         previous_digest=f"sha256:{'b' * 64}",
         attempts=7,
         started_at=NOW,

@@ -13,9 +13,9 @@ from manifests import examples, installation
 from transship.errors import Reason
 from transship.oci.reference import Reference
 from transship.promotion.duration import parse_duration
-from transship.promotion.policy import Namespace, PolicyError, parse_policy, route
+from transship.promotion.policy import Namespace, PolicyError, Referrers, parse_policy, route
 from transship.promotion.request import DEFAULT_TIMEOUT_SECONDS, parse_request, request_for
-from transship.promotion.status import Condition, ImageStatus, Outcome, Phase, RequestStatus
+from transship.promotion.status import Condition, ImageStatus, Outcome, Phase, ReferrersStatus, RequestStatus
 from transship.promotion.workload import HOOK_MANAGER, parse_workload
 
 every_kind = pytest.mark.parametrize("plural", installation.KINDS)
@@ -91,6 +91,7 @@ def test_the_columns_tell_the_story(plural: str, always: list[str], wide: list[s
     [
         (("status",), RequestStatus),
         (("status", "images"), ImageStatus),
+        (("status", "images", "referrers"), ReferrersStatus),
         (("status", "conditions"), Condition),
     ],
 )
@@ -114,6 +115,10 @@ def test_phases_and_outcomes_are_those_of_the_promoter() -> None:
 
     assert set(status["phase"]["enum"]) == set(Phase)
     assert set(image["outcome"]["enum"]) == set(Outcome)
+
+
+def test_the_modes_of_referrers_are_those_of_the_parser() -> None:
+    assert installation.schema("promotionpolicies", "spec", "referrers")["enum"] == list(Referrers)
 
 
 def test_every_reason_fits_its_fields() -> None:
@@ -204,6 +209,7 @@ def test_a_policy_that_uses_every_field_parses() -> None:
     policy = parse_policy(examples.full_policy())
 
     assert policy.overwrite_tags
+    assert policy.referrers is Referrers.REQUIRE
     assert not policy.watch_workloads
     assert policy.source_grace_seconds == 5400
     assert policy.destination_repository.exclusions == ("sha256-*",)
@@ -226,6 +232,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_parser(policy: dict[str, An
     defaulted = installation.with_defaults(installation.schema("promotionpolicies"), policy)
 
     assert defaulted["spec"]["tagConflict"]
+    assert defaulted["spec"]["referrers"]
     assert parse_policy(defaulted) == parse_policy(policy)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError, doing
+from transship.oci.closure import Closure
 from transship.oci.copier import Cancelled, Copier
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
@@ -53,14 +54,15 @@ class Attaching:
     def __bool__(self) -> bool:
         return bool(self.steps)
 
-    @property
-    def descriptors(self) -> dict[Digest, Descriptor]:
-        """Blobs and manifests of all steps."""
-        return {each.digest: each for step in self.steps for each in step.attachment.whole.descriptors}
+    def beside(self, whole: Closure) -> tuple[Descriptor, ...]:
+        """Blobs and manifests of all steps, without those that belong to the image itself."""
+        of_image = {each.digest for each in whole.descriptors}
+        every = {each.digest: each for step in self.steps for each in step.attachment.whole.descriptors}
+        return tuple(each for each in every.values() if each.digest not in of_image)
 
     @property
     def lacking(self) -> frozenset[Digest]:
-        """Those of them that have to be written."""
+        """What of all that has to be written."""
         return frozenset[Digest]().union(*(each.lacking.blobs | each.lacking.manifests for each in self.steps))
 
 

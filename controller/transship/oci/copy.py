@@ -22,6 +22,7 @@ from transship.oci.attaching import Attaching, Step, Tally, attach, resolve_tags
 from transship.oci.closure import Closure
 from transship.oci.copier import Copier
 from transship.oci.lacking import Missing, missing, missing_manifests
+from transship.oci.manifest import MANIFEST_TYPES
 from transship.oci.reference import Tag
 from transship.oci.store import Destination, Source
 from transship.oci.work import CopyProgress, Work
@@ -107,15 +108,14 @@ def copy(  # noqa: PLR0913 - two stores, what to move between them, and two opti
 
 
 def _start(whole: Closure, lacking: Missing, attaching: Attaching) -> CopyProgress:
-    of_image = {each.digest for each in whole.descriptors}
-    more = [each for each in attaching.descriptors.values() if each.digest not in of_image]
+    more = attaching.beside(whole)
     every, gone = (*whole.descriptors, *more), lacking.blobs | lacking.manifests | attaching.lacking
-    manifests = {digest for step in attaching.steps for digest in step.attachment.whole.digests} - of_image
+    manifests = sum(each.media_type in MANIFEST_TYPES for each in more)
     return CopyProgress(
         bytes_total=sum(each.size for each in every),
         bytes_skipped=sum(each.size for each in every if each.digest not in gone),
-        blobs_total=len(whole.blobs) + len(more) - len(manifests),
-        manifests_total=len(whole.manifests) + len(manifests),
+        blobs_total=len(whole.blobs) + len(more) - manifests,
+        manifests_total=len(whole.manifests) + manifests,
     )
 
 

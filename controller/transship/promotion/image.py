@@ -5,18 +5,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from transship.errors import NeedsHuman, Reason, TransshipError
+from transship.oci.attaching import Attaching, Tally, missing_attached
 from transship.oci.closure import Closure, closure
 from transship.oci.copier import Cancelled, Copier
 from transship.oci.copy import CopyProgress, CopyReport, Missing, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
+from transship.oci.referrers import find_attached
 from transship.oci.store import Destination, Source
 from transship.promotion.plan import AddTag, Copy, Decision, Observed, Present, Wanted, decide
-from transship.promotion.policy import Namespace, PromotionPolicy, Route, route
+from transship.promotion.policy import Namespace, PromotionPolicy, Referrers, Route, route
 from transship.promotion.ports import Registries
 from transship.promotion.sight import Sight
-from transship.promotion.status import Outcome
+from transship.promotion.status import Outcome, ReferrersStatus
 
 _NOT_AT_SOURCE = frozenset({Reason.SOURCE_MISSING, Reason.SOURCE_NOT_YET_THERE})
 
@@ -26,7 +28,8 @@ class Plan:
     """What is to be done about one image, with everything needed to do it.
 
     `seen` is what the destination reference led to when this was decided. `whole` is None when nothing is to be
-    written and the destination's own word was enough for that.
+    written and the destination's own word was enough for that. `attaching` is None when nobody asked what is attached
+    to the image.
     """
 
     route: Route
@@ -36,6 +39,7 @@ class Plan:
     destination: Destination
     whole: Closure | None
     lacking: Missing
+    attaching: Attaching | None = None
 
     @property
     def writes(self) -> bool:
@@ -44,8 +48,11 @@ class Plan:
 
     @property
     def bytes_total(self) -> int | None:
-        """Bytes of everything that belongs to the image, where it was looked at."""
-        return self.whole.total_bytes if self.whole is not None else None
+        """Bytes of everything that belongs to the image or is to be attached to it, where it was looked at."""
+        if self.whole is None:
+            return None
+        more = self.attaching.beside(self.whole) if self.attaching is not None else ()
+        return self.whole.total_bytes + sum(each.size for each in more)
 
     @property
     def replaces(self) -> Digest | None:
@@ -70,12 +77,14 @@ class Done:
         outcome: in one word.
         message: in one sentence.
         report: there when something was written.
+        referrers: there when it was asked what is attached to the image.
         is_worth_saying: the message says more than the outcome does.
     """
 
     outcome: Outcome
     message: str
     report: CopyReport | None = None
+    referrers: ReferrersStatus | None = None
     is_worth_saying: bool = True
 
 
@@ -123,18 +132,30 @@ def _plan_by(  # noqa: PLR0913 - everything that is known of one image
 ) -> Plan:
     """Decide by the destination's word that it holds all of the image, or else by looking at every part."""
     source, destination, root = sight.source.store, sight.destination.store, observed.root
-    whole, lacking = None, Missing()
-    if not observed.is_complete:
+    whole, lacking, attaching = None, Missing(), None
+    is_required = wanted.at_source is not None and wanted.route.policy.referrers is Referrers.REQUIRE
+    if not observed.is_complete or is_required:
         whole = _closure(source if wanted.at_source else None, destination if root else None, digest, copier)
         if whole is None:
             return _hopeless(sight, wanted, observed, now)
-        lacking = missing(destination, whole, copier, root_is_there=root is not None)
-        observed = replace(observed, is_complete=root is not None and not lacking)
+        if not observed.is_complete:
+            lacking = missing(destination, whole, copier, root_is_there=root is not None)
+        if is_required:
+            attaching = _attaching(source, destination, whole, copier, is_required=True)
+        observed = replace(observed, is_complete=root is not None and not lacking and not attaching)
     decision = _decide(sight, wanted, observed, now)
-    if whole is None and not isinstance(decision, Present):
-        whole = _closure(source, destination, digest, copier)
+    if not isinstance(decision, Present):
+        whole = whole or _closure(source, destination, digest, copier)
+        if whole is not None and wanted.route.policy.referrers is Referrers.BEST_EFFORT:
+            attaching = _attaching(source, destination, whole, copier, is_required=False)
     seen = observed.tagged if wanted.route.destination.tag is not None else root
-    return Plan(wanted.route, decision, seen, source, destination, whole, lacking)
+    return Plan(wanted.route, decision, seen, source, destination, whole, lacking, attaching)
+
+
+def _attaching(
+    source: Source, destination: Destination, whole: Closure, copier: Copier, *, is_required: bool
+) -> Attaching:
+    return missing_attached(destination, find_attached(source, whole, copier), copier, is_required=is_required)
 
 
 def _decide(sight: Sight, wanted: Wanted, observed: Observed, now: datetime) -> Decision:
@@ -187,8 +208,9 @@ def carry_out(
         NeedsHuman, RetryLater: of the registries; NotProven when the destination does not show what was written.
     """
     if isinstance(plan.decision, Present):
-        note = plan.decision.note
-        return Done(Outcome.ALREADY_PRESENT, note or "already present", is_worth_saying=bool(note))
+        note, attaching = plan.decision.note, plan.attaching
+        counts = ReferrersStatus(present=attaching.present) if attaching is not None else None
+        return Done(Outcome.ALREADY_PRESENT, note or "already present", referrers=counts, is_worth_saying=bool(note))
     if plan.whole is None:
         raise AssertionError("what is to be written was looked at whole")
     tag = plan.route.destination.tag
@@ -196,14 +218,34 @@ def carry_out(
         raise Cancelled(Reason.PENDING, "the copy was asked to stop before it began")
     registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
     report = copy(
-        plan.source, plan.destination, plan.whole, plan.lacking, copier, tag=tag, progress=tell, cancelled=is_cancelled
+        plan.source,
+        plan.destination,
+        plan.whole,
+        plan.lacking,
+        copier,
+        tag=tag,
+        attaching=plan.attaching or Attaching(),
+        progress=tell,
+        cancelled=is_cancelled,
     )
-    prove(plan.destination, plan.whole, tag, copier)
-    return _done(plan.decision, report)
+    prove(plan.destination, plan.whole, tag, copier, report.attached.written)
+    return _done(plan.decision, report, is_asked=plan.attaching is not None)
 
 
-def _done(decision: Copy | AddTag, report: CopyReport) -> Done:
+def _done(decision: Copy | AddTag, report: CopyReport, *, is_asked: bool) -> Done:
     moved = f", tag moved from {decision.replaces}" if decision.replaces else ""
+    tally = report.attached
+    told = f"{moved}{_told(tally)}"
+    counts = ReferrersStatus(len(tally.written), tally.present, len(tally.problems)) if is_asked else None
     if isinstance(decision, AddTag):
-        return Done(Outcome.TAG_ADDED, f"content was there, tag added{moved}", report)
-    return Done(Outcome.COPIED, f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there{moved}", report)
+        return Done(Outcome.TAG_ADDED, f"content was there, tag added{told}", report, counts)
+    text = f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there{told}"
+    return Done(Outcome.COPIED, text, report, counts)
+
+
+def _told(tally: Tally) -> str:
+    """What there is to say about signatures and the like, the trouble with them before all."""
+    copied = f"; {len(tally.written)} attached manifests copied" if tally.written else ""
+    if not tally.problems:
+        return copied
+    return f"{copied}; of what is attached to the image {len(tally.problems)} could not be copied: {tally.problems[0]}"

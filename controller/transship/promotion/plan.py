@@ -38,7 +38,8 @@ class Observed:
     Attributes:
         tagged: the manifest the wanted tag points at; None when the tag is absent or none is wanted.
         root: the manifest with the wanted digest; None when it is absent.
-        is_complete: everything below the root is there too. False when there is no root.
+        is_complete: everything below the root is there too, and whatever is attached to it if the policy requires
+            that. False when there is no root.
     """
 
     tagged: Descriptor | None

@@ -8,6 +8,7 @@ its source is computed from the policy alone (design §4).
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -29,6 +30,14 @@ T = TypeVar("T")
 
 class PolicyError(ValueError):
     """A PromotionPolicy that cannot be used; the message says which field and what to write instead."""
+
+
+class Referrers(StrEnum):
+    """What becomes of signatures, SBOMs and attestations."""
+
+    REQUIRE = "Require"
+    BEST_EFFORT = "BestEffort"
+    IGNORE = "Ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,7 @@ class PromotionPolicy:
     repositories: tuple[Glob, ...]
     denied_tags: tuple[Glob, ...] = ()
     overwrite_tags: bool = False
+    referrers: Referrers = Referrers.BEST_EFFORT
     source_grace_seconds: float = 60.0
     watch_workloads: bool = True
     destination_repository: RepositorySettings = field(default_factory=RepositorySettings)
@@ -204,6 +214,7 @@ def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
         repositories=_globs(spec["repositories"], "spec.repositories"),
         denied_tags=_globs(spec.get("tags", {}).get("deny", []), "spec.tags.deny"),
         overwrite_tags=spec.get("tagConflict", "Refuse") == "Overwrite",
+        referrers=_referrers(spec.get("referrers", Referrers.BEST_EFFORT)),
         source_grace_seconds=_duration(spec.get("sourceGrace", "60s"), "spec.sourceGrace"),
         watch_workloads=spec.get("watch", {}).get("workloads", True),
         destination_repository=_part(parse_repository_settings, spec, "destinationRepository"),
@@ -237,6 +248,13 @@ def _namespaces(spec: Mapping[str, Any]) -> NamespaceSelector:
     if not selector.names and not selector.match_labels:
         raise PolicyError("spec.namespaces selects nothing; give names or matchLabels")
     return selector
+
+
+def _referrers(text: str) -> Referrers:
+    try:
+        return Referrers(text)
+    except ValueError as error:
+        raise PolicyError(f"spec.referrers {text[:80]!r} must be one of {', '.join(Referrers)}") from error
 
 
 def _part(parse: Callable[[Mapping[str, Any]], T], spec: Mapping[str, Any], name: str) -> T:

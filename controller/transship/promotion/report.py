@@ -134,13 +134,20 @@ class Report:
             # That is what happened to it, by an earlier attempt or for an earlier hook; now it was seen once more.
             told = job.before or job.status
             message = conditions.shorten(done.message) if done.is_worth_saying else told.message
-            job.status = replace(told, attempts=job.status.attempts, message=message, verified_at=now)
+            job.status = replace(
+                told,
+                attempts=job.status.attempts,
+                message=message,
+                referrers=done.referrers or told.referrers,
+                verified_at=now,
+            )
             return
         job.status = replace(
             job.status,
             outcome=done.outcome,
             reason=Reason.PROMOTED,
             message=conditions.shorten(done.message),
+            referrers=done.referrers,
             bytes_copied=done.report.bytes_copied if done.report else None,
             bytes_skipped=done.report.bytes_skipped if done.report else job.status.bytes_total,
             finished_at=now,

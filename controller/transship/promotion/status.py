@@ -50,6 +50,15 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferrersStatus:
+    """How many manifests that are attached to an image were copied, were there already, and could not be copied."""
+
+    copied: int = 0
+    present: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ImageStatus:
     """How one image of a request stands. Sizes are bytes; an outcome is there only when the image has ended."""
 
@@ -64,6 +73,7 @@ class ImageStatus:
     bytes_total: int | None = None
     bytes_copied: int | None = None
     bytes_skipped: int | None = None
+    referrers: ReferrersStatus | None = None
     previous_digest: str = ""
     attempts: int = 0
     started_at: datetime | None = None
@@ -114,7 +124,7 @@ def to_resource(status: RequestStatus) -> dict[str, Any]:
 
 
 def _to_resource(value: Any) -> Any:
-    if isinstance(value, RequestStatus | ImageStatus | Condition):
+    if isinstance(value, RequestStatus | ImageStatus | ReferrersStatus | Condition):
         pairs = ((_camel(each.name), _to_resource(getattr(value, each.name))) for each in fields(value))
         return {name: content for name, content in pairs if content not in (None, "", [])}
     if isinstance(value, tuple):
@@ -157,6 +167,7 @@ def _parse_status(resource: Mapping[str, Any]) -> RequestStatus:
 _PARSERS: Mapping[str, Any] = {
     "phase": Phase,
     "outcome": Outcome,
+    "referrers": lambda counts: ReferrersStatus(**_known(ReferrersStatus, counts)),
     "started_at": parse_time,
     "finished_at": parse_time,
     "checked_at": parse_time,
