@@ -58,6 +58,7 @@ class _Flight:
     wanted_by: int = 1
     bytes_sent: int = 0
     is_mounted: bool = False
+    takes_ranges: bool = True
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -210,29 +211,33 @@ class Copier:
             except RetryLater as error:
                 tell(flight.blob, -flight.bytes_sent)
                 flight.bytes_sent = 0
-                # Reading has tried often enough by itself.
-                if error.side is Side.SOURCE or not backoff.rest(error.after, flight.is_unwanted):
+                if not _may_restart(flight, error) or not backoff.rest(error.after, flight.is_unwanted):
                     raise
-                if self._has_arrived(flight):
-                    return None
+            if self._has_arrived(flight):
+                return tell(flight.blob, flight.blob.size)
 
     def _attempt(self, flight: _Flight, tell: Tell) -> None:
         allowance = self._budget.admit(flight.blob.size, flight.is_unwanted)
         if allowance is None:
             raise Cancelled(Reason.PENDING, f"nobody waits for blob {flight.blob.digest} any more")
         joining = Joining(self._readers.start, self._may_join, self._leave)
-        flow = Flow(flight.blob, flight.source.read_blob(flight.blob), allowance, joining, flight.is_unwanted)
+        reader = flight.source.read_blob(flight.blob)
+        flow = Flow(flight.blob, reader, allowance, joining, flight.is_unwanted)
         try:
             with doing(Side.DESTINATION, "push blob"), closing(_counted(flow, flight, tell)) as chunks:
                 flight.is_mounted = flight.destination.push_blob(flight.blob, chunks, _mount(flight))
         finally:
+            flight.takes_ranges = reader.takes_ranges
             flow.end()
             allowance.end()
 
     @staticmethod
     def _has_arrived(flight: _Flight) -> bool:
-        with doing(Side.DESTINATION, "look up"):
-            return not flight.destination.missing_blobs([flight.blob])
+        try:
+            with doing(Side.DESTINATION, "look up"):
+                return not flight.destination.missing_blobs([flight.blob])
+        except RetryLater:
+            return False  # it is in trouble: the next upload finds out how much
 
     def _may_join(self, readers: int) -> bool:
         with self._lock:
@@ -253,6 +258,13 @@ def _counted(flow: Flow, flight: _Flight, tell: Tell) -> Generator[Chunk, None, 
             yield chunk
             flight.bytes_sent += len(chunk)
             tell(flight.blob, len(chunk))
+
+
+def _may_restart(flight: _Flight, error: RetryLater) -> bool:
+    """Whether an upload is worth another attempt; reading has tried by itself, if it could go on at all."""
+    if error.reason is Reason.CONTENT_MISMATCH:
+        return False
+    return error.side is not Side.SOURCE or not flight.takes_ranges
 
 
 def _mount(flight: _Flight) -> Repository | None:
