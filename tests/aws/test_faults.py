@@ -39,7 +39,7 @@ HEALING: Mapping[str, Fault] = {
     "X6 an upload vanishes before its end": fault("vanish", action="CompleteLayerUpload"),
     "X7 reads are stale": fault("stale", seconds=0.5),
     "X8 somebody removes the tag": fault(
-        "foreign", action="PutImage", when="after", write="delete-tag", tag="v1", nth=4
+        "foreign", action="PutImage", when="after", write="delete-tag", tag="v1", nth=3
     ),
     "X8 layers are cleaned up before the manifest": fault("foreign", action="PutImage", write="purge-layers"),
     "X9 the clocks are ten minutes apart for tokens": fault("skew", seconds=200),
@@ -99,7 +99,7 @@ def test_a_tag_that_somebody_moves_meanwhile_is_a_conflict_and_stays_theirs(
     first = desk(registries, [(path, "v2")])
     first.look()
     other = str(OTHER.root.descriptor.digest)
-    move = fault("foreign", action="PutImage", when="after", write="move-tag", tag="v1", digest=other, nth=4)
+    move = fault("foreign", action="PutImage", when="after", write="move-tag", tag="v1", digest=other, nth=3)
     aws.twin.faults.add(move)
     request = desk(registries, [(path, "v1")])
     look_until_it_ends(request)

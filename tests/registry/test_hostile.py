@@ -98,7 +98,11 @@ def test_a_download_that_breaks_continues_at_the_byte_it_reached(
 
     hostile.reply = reply
     assert read(victim) == LAYER
-    assert [seen.headers.get("Range") for seen in hostile.seen] == [None, "bytes=400000-1023999", "bytes=800000-1023999"]
+    assert [seen.headers.get("Range") for seen in hostile.seen] == [
+        None,
+        "bytes=400000-1023999",
+        "bytes=800000-1023999",
+    ]
 
 
 def test_a_download_that_breaks_for_ever_ends_in_unreachable(hostile: HostileServer, victim: HttpRepository) -> None:
