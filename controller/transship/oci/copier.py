@@ -4,6 +4,7 @@ Threads, memory and connections are bounded here, a blob that several images nee
 holds is asked once. One copier serves the whole process; it holds no connections and no credentials of its own.
 """
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -23,6 +24,7 @@ from transship.oci.threads import Result, Threads
 
 MEBIBYTE = 1024 * 1024
 _LOOK_EVERY = 0.2
+_PROCESSORS = len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class Copier:
         self._flights: dict[tuple[Repository, Digest], _Flight] = {}
         self._joined = 0
         self._moving = 0
+        self._moved = 0
 
     def ask(self, calls: Iterable[Callable[[], Result]]) -> Sequence[Result]:
         """Make calls that each cost a request, several at a time; the results in their order.
@@ -220,16 +223,25 @@ class Copier:
         allowance = self._budget.admit(flight.blob.size, flight.is_unwanted)
         if allowance is None:
             raise Cancelled(Reason.PENDING, f"nobody waits for blob {flight.blob.digest} any more")
-        joining = Joining(self._readers.start, self._may_join, self._leave)
+        joining = Joining(self._readers.start, self._may_join, self._leave, lambda: self._moved, self._may_read_ahead())
         reader = flight.source.read_blob(flight.blob)
         flow = Flow(flight.blob, reader, allowance, joining, flight.is_unwanted)
         try:
-            with doing(Side.DESTINATION, "push blob"), closing(_counted(flow, flight, tell)) as chunks:
+            with doing(Side.DESTINATION, "push blob"), closing(self._counted(flow, flight, tell)) as chunks:
                 flight.is_mounted = flight.destination.push_blob(flight.blob, chunks, _mount(flight))
         finally:
             flight.takes_ranges = reader.takes_ranges
             flow.end()
             allowance.end()
+
+    def _counted(self, flow: Flow, flight: _Flight, tell: Tell) -> Generator[Chunk, None, None]:
+        with closing(flow.chunks()) as chunks:
+            for chunk in chunks:
+                yield chunk
+                count = len(chunk)
+                flight.bytes_sent += count
+                self._moved += count  # a few bytes lost between two threads do not matter: it is only a rate
+                tell(flight.blob, count)
 
     @staticmethod
     def _has_arrived(flight: _Flight) -> bool:
@@ -238,6 +250,11 @@ class Copier:
                 return not flight.destination.missing_blobs([flight.blob])
         except RetryLater:
             return False  # it is in trouble: the next upload finds out how much
+
+    def _may_read_ahead(self) -> bool:
+        """While there are processors to spare, one thread reads a blob and another one hashes and sends it."""
+        with self._lock:
+            return self._moving <= _PROCESSORS
 
     def _may_join(self, readers: int) -> bool:
         with self._lock:
@@ -250,14 +267,6 @@ class Copier:
     def _leave(self) -> None:
         with self._lock:
             self._joined -= 1
-
-
-def _counted(flow: Flow, flight: _Flight, tell: Tell) -> Generator[Chunk, None, None]:
-    with closing(flow.chunks()) as chunks:
-        for chunk in chunks:
-            yield chunk
-            flight.bytes_sent += len(chunk)
-            tell(flight.blob, len(chunk))
 
 
 def _may_restart(flight: _Flight, error: RetryLater) -> bool:

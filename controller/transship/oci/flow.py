@@ -1,11 +1,11 @@
 """One blob on its way: ranges come in, maybe by several connections, and go out as one stream in order.
 
 Theory of operation. The consumer (whoever uploads) asks for chunks; it waits for the buffer at its position, hashes it
-and hands it on, and keeps the last one back until size and digest agree, so that a wrong blob is never completed. A
-reader fills buffers from one connection, in ranges that grow. When it mostly waits for the network, that one connection
-is the limit: then more readers join, each with a short range further on (facts/copy-performance §6.5). A range that
-breaks off is continued at the byte it reached. Memory is bounded by the allowance: the first reader uses the blob's own
-share, the others borrow, and the one who reads what is wanted next never waits for them.
+and hands it on, and keeps the last one back until size and digest agree, so that a wrong blob is never completed.
+Buffers are filled from one connection at first, in ranges that grow: by the consumer itself, or by a reader in a thread
+of its own while there are processors to spare. When that connection is the limit, more readers join, each with a short
+range further on (facts/copy-performance §6.5). Memory is bounded by the allowance: what is read in order uses the
+blob's own share, whoever reads further on borrows, and who reads what is wanted next never waits for them.
 """
 
 import threading
@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-from transship.errors import Reason, RetryLater, Side, doing
-from transship.oci.backoff import Backoff
+from transship.errors import Reason, RetryLater
 from transship.oci.buffers import BUFFER_BYTES, Allowance
 from transship.oci.descriptor import Descriptor
-from transship.oci.store import BlobReader, Chunk, Stream
+from transship.oci.ranges import Filled, Over, Range, Ranges, Wishes, mismatch
+from transship.oci.store import BlobReader, Chunk
 
 CHUNK_BYTES = 256 * 1024
 """What the consumer gets at a time, as a sender's time-out counts for so much; a blob of one buffer comes whole."""
@@ -32,8 +32,8 @@ _SLOW_WAIT = 0.6
 _SLOW_RATE = 150e6
 _BUSY = 0.5
 """Of one processor: with more, it is not the network that holds things up, and more connections would not help."""
-_RESUMES = 5
-_RESUMES_IN_ALL = 100
+_ENOUGH = 400e6
+"""Bytes a second of all blobs together: with more, hashing and encrypting are the next limit anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +44,15 @@ class Joining:
         start: runs a reader in a thread of its own.
         may_join: takes a place for one more reader of a blob that has so many, if there is one.
         leave: gives that place back.
+        moved: how many bytes of all blobs have been moved until now.
+        reads_ahead: whether the first reader has a thread of its own, too.
     """
 
     start: Callable[[Callable[[], None]], None]
     may_join: Callable[[int], bool]
     leave: Callable[[], None]
-
-
-@dataclass(slots=True)
-class _Range:
-    """Bytes `start` to `stop`, and the buffers for them; None when each is taken as it is needed."""
-
-    start: int
-    stop: int
-    buffers: deque[bytearray] | None
-    is_own: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    buffer: bytearray
-    length: int
-    is_own: bool
-
-
-class _Over(Exception):  # noqa: N818 - it is no error, but how readers are told to stop
-    """Nobody wants the rest."""
+    moved: Callable[[], int] = lambda: 0
+    reads_ahead: bool = True
 
 
 class Flow:
@@ -92,18 +75,20 @@ class Flow:
         is_cancelled: Callable[[], bool],
     ) -> None:
         self._blob = blob
-        self._reader = reader
         self._allowance = allowance
         self._joining = joining
         self._is_cancelled = is_cancelled
         self._changed = threading.Condition()
-        self._filled: dict[int, _Filled] = {}
+        self._filled: dict[int, Filled] = {}
         self._claimed = 0
         self._readers = 0
-        self._resumes = 0
+        self._moved_before = 0
         self._is_joined = False
         self._is_over = False
         self._failure: Exception | None = None
+        wishes = Wishes(self._check_wanted, self._is_unwanted, self._take_own, self._put_back, self._widen)
+        self._ranges = Ranges(blob, reader, wishes)
+        self._by_consumer: Generator[Filled, None, None] | None = None
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """The blob in order; the last chunk comes only when size and digest agree. To be iterated once.
@@ -116,55 +101,30 @@ class Flow:
         try:
             self._begin()
             while at < self._blob.size:
-                filled = self._wait_for(at)
+                filled = self._next(at)
                 try:
                     view = memoryview(filled.buffer)[: filled.length]
                     hasher.update(view)
                     at += filled.length
                     if at == self._blob.size:
-                        self._check(hasher.hexdigest())
+                        self._finish(hasher.hexdigest())
                     step = CHUNK_BYTES if filled.length < self._blob.size else BUFFER_BYTES
                     for start in range(0, filled.length, step):
                         yield view[start : start + step]
                 finally:
-                    self._put(filled)
+                    self._put_back(filled.buffer, filled.is_own)
             if not self._blob.size:
-                self._check(hasher.hexdigest())
+                self._finish(hasher.hexdigest())
+        except Over:
+            raise RetryLater(Reason.PENDING, f"nobody waits for blob {self._blob.digest} any more") from None
         finally:
-            self._end()
+            self.stop()
 
-    def _check(self, found: str) -> None:
-        if found != self._blob.digest.hex:
-            raise _mismatch(f"the bytes received for blob {self._blob.digest} have another digest")
-
-    def _begin(self) -> None:
-        if self._blob.size > self._allowance.share * BUFFER_BYTES:
-            self._readers = 1
-            self._joining.start(self._run(self._read_alone))
-        elif self._blob.size:
-            # All of it has room at once: no thread is needed to read ahead.
-            self._claimed = self._blob.size
-            try:
-                self._read(_Range(0, self._blob.size, None, is_own=True))
-            except _Over:
-                raise self._cancelled() from None
-
-    def _wait_for(self, position: int) -> _Filled:
-        with self._changed:
-            while position not in self._filled:
-                if self._failure is not None:
-                    raise self._failure
-                if self._is_cancelled():
-                    raise self._cancelled()
-                self._changed.wait(0.2)
-            return self._filled.pop(position)
-
-    def _put(self, filled: _Filled) -> None:
-        with self._changed:
-            self._allowance.put(filled.buffer, is_own=filled.is_own)
-            self._changed.notify_all()
-
-    def _end(self) -> None:
+    def stop(self) -> None:
+        """Want no more."""
+        if self._by_consumer is not None:
+            self._by_consumer.close()
+            self._by_consumer = None
         with self._changed:
             self._is_over = True
             for filled in self._filled.values():
@@ -172,13 +132,83 @@ class Flow:
             self._filled.clear()
             self._changed.notify_all()
 
-    # Readers, each in a thread of its own.
+    def end(self) -> None:
+        """Want no more, and wait for the readers, who notice within one read."""
+        self.stop()
+        with self._changed:
+            while self._readers:
+                self._changed.wait(0.2)
+
+    def _finish(self, found: str) -> None:
+        if found != self._blob.digest.hex:
+            raise mismatch(f"the bytes received for blob {self._blob.digest} have another digest")
+        if self._by_consumer is not None and next(self._by_consumer, None) is not None:
+            raise AssertionError("there is nothing behind the last byte, or it has been told")
+
+    def _begin(self) -> None:
+        if self._joining.reads_ahead and self._blob.size > self._allowance.share * BUFFER_BYTES:
+            self._readers = 1
+            self._joining.start(self._run(self._read_ahead))
+        else:
+            self._by_consumer = self._read_alone()
+
+    def _next(self, position: int) -> Filled:
+        if self._by_consumer is not None:
+            filled = next(self._by_consumer, None)
+            if filled is not None:
+                return filled
+            self._by_consumer = None
+        with self._changed:
+            while position not in self._filled:
+                if self._failure is not None:
+                    raise self._failure
+                if self._is_cancelled():
+                    raise Over
+                self._changed.wait(0.2)
+            return self._filled.pop(position)
+
+    # Reading: by the consumer, or by readers in threads of their own.
+
+    def _read_alone(self) -> Generator[Filled, None, None]:
+        """One connection, range after range, until others join."""
+        length = FIRST_RANGE
+        while not self._is_joined:
+            with self._changed:
+                start = self._claimed
+                self._claimed = min(start + length, self._blob.size)
+                self._moved_before = self._joining.moved()
+            part = Range(start, self._claimed)
+            for filled in self._ranges.read(part):
+                yield filled
+                self._consider(part)
+            if self._claimed == self._blob.size:
+                return
+            length *= GROWTH
+
+    def _read_ahead(self) -> None:
+        for filled in self._read_alone():
+            self._hand_over(filled)
+        self._read_joined()
+
+    def _read_joined(self) -> None:
+        while (part := self._claim()) is not None:
+            self._invite()
+            for filled in self._ranges.read(part):
+                self._hand_over(filled)
+
+    def _hand_over(self, filled: Filled) -> None:
+        with self._changed:
+            if self._is_over:
+                self._allowance.put(filled.buffer, is_own=filled.is_own)
+                raise Over
+            self._filled[filled.at] = filled
+            self._changed.notify_all()
 
     def _run(self, read: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
             try:
                 read()
-            except _Over:
+            except Over:
                 pass
             except Exception as error:  # noqa: BLE001 - it is raised where the chunks are asked for
                 with self._changed:
@@ -190,24 +220,7 @@ class Flow:
 
         return run
 
-    def _read_alone(self) -> None:
-        length = FIRST_RANGE
-        while not self._is_joined:
-            with self._changed:
-                start = self._claimed
-                self._claimed = min(start + length, self._blob.size)
-                if start == self._claimed:
-                    return
-            self._read(_Range(start, self._claimed, None, is_own=True))
-            length *= GROWTH
-        self._read_joined()
-
-    def _read_joined(self) -> None:
-        while (found := self._claim()) is not None:
-            self._invite()
-            self._read(found)
-
-    def _claim(self) -> _Range | None:
+    def _claim(self) -> Range | None:
         """The next short range, with buffers for all of it; None when there is none left."""
         with self._changed:
             while self._claimed < self._blob.size:
@@ -220,9 +233,9 @@ class Flow:
                     buffers = [self._allowance.take_own() for _ in range(min(count, self._allowance.share))]
                     stop = min(stop, self._claimed + len(buffers) * BUFFER_BYTES)
                 if buffers is not None:
-                    found = _Range(self._claimed, stop, deque(buffers), is_own)
+                    part = Range(self._claimed, stop, deque(buffers), is_own)
                     self._claimed = stop
-                    return found
+                    return part
                 self._changed.wait(0.05)
         return None
 
@@ -243,70 +256,19 @@ class Flow:
 
             self._joining.start(visit)
 
-    def _read(self, part: _Range) -> None:
-        """Read a range into buffers and hand each over; continue where it breaks off."""
-        progress = _Progress(part)
-        backoff = Backoff(_RESUMES)
-        try:
-            while progress.at < part.stop:
-                reached = progress.at
-                try:
-                    self._read_on(part, progress)
-                except RetryLater as error:
-                    if progress.at > reached:
-                        backoff = Backoff(_RESUMES)
-                    self._rest(backoff, error)
-        finally:
-            self._put_back(part, progress)
-
-    def _read_on(self, part: _Range, progress: "_Progress") -> None:
-        with doing(Side.SOURCE, "read blob"):
-            whole = part.stop == self._blob.size and progress.at == 0
-            with self._reader.open(progress.at, None if whole else part.stop) as stream:
-                if not self._reader.takes_ranges and progress.at == 0:
-                    self._take_all(part)
-                while progress.at < part.stop:
-                    self._fill(part, progress, stream)
-                if part.stop == self._blob.size and stream.readinto(memoryview(bytearray(1))):
-                    raise _mismatch(f"blob {self._blob.digest} has more than its {self._blob.size} bytes")
-
-    def _take_all(self, part: _Range) -> None:
-        """The registry sends the whole blob, whatever it was asked for: then all of it is this range."""
-        with self._changed:
-            part.stop = self._claimed = self._blob.size
-
-    def _fill(self, part: _Range, progress: "_Progress", stream: Stream) -> None:
-        if progress.buffer is None:
-            progress.buffer = part.buffers.popleft() if part.buffers is not None else self._take_own()
-        wanted = min(BUFFER_BYTES, part.stop - progress.at + progress.filled)
-        view = memoryview(progress.buffer)
-        while progress.filled < wanted:
-            begun = time.monotonic()
-            count = stream.readinto(view[progress.filled : wanted])
-            progress.waited += time.monotonic() - begun
-            if not count:
-                raise _mismatch(f"blob {self._blob.digest} ended after {progress.at} of {self._blob.size} bytes")
-            progress.filled += count
-            progress.at += count
-        with self._changed:
-            self._check_wanted()
-            self._filled[progress.at - progress.filled] = _Filled(progress.buffer, progress.filled, part.is_own)
-            progress.buffer, progress.filled = None, 0
-            self._changed.notify_all()
-        if part.buffers is None and not self._is_joined:
-            self._consider(progress)
-
-    def _consider(self, progress: "_Progress") -> None:
+    def _consider(self, part: Range) -> None:
         """Whether this one connection is the limit, and not the processors: then others join."""
-        elapsed = time.monotonic() - progress.begun
-        left = self._blob.size - self._claimed
-        if elapsed < _LOOK_AFTER or left < JOINED_RANGE:
+        if self._is_joined or self._blob.size - self._claimed < JOINED_RANGE:
             return
-        rate = (progress.at - progress.start) / elapsed
-        is_waiting = progress.waited > _SLOW_WAIT * elapsed and rate < _SLOW_RATE
-        if is_waiting and time.process_time() - progress.begun_processor < _BUSY * elapsed:
+        elapsed, worked = time.monotonic() - part.begun[0], time.process_time() - part.begun[1]
+        moved = self._joining.moved() - self._moved_before
+        if elapsed < _LOOK_AFTER or worked > _BUSY * elapsed or moved > _ENOUGH * elapsed:
+            return
+        if part.waited > _SLOW_WAIT * elapsed and part.at - part.start < _SLOW_RATE * elapsed:
             self._is_joined = True
             self._invite()
+
+    # What readers wish to know.
 
     def _take_own(self) -> bytearray:
         with self._changed:
@@ -315,48 +277,19 @@ class Flow:
                 self._changed.wait(0.2)
             return self._allowance.take_own()
 
-    def _put_back(self, part: _Range, progress: "_Progress") -> None:
-        left = [*(part.buffers or ()), *([progress.buffer] if progress.buffer is not None else ())]
+    def _put_back(self, buffer: bytearray, is_own: bool) -> None:  # noqa: FBT001 - of the shape `Wishes` has
         with self._changed:
-            for buffer in left:
-                self._allowance.put(buffer, is_own=part.is_own)
+            self._allowance.put(buffer, is_own=is_own)
+            self._changed.notify_all()
 
-    def _rest(self, backoff: Backoff, error: RetryLater) -> None:
-        """Wait before a range is continued, or give up."""
+    def _widen(self, part: Range) -> None:
+        """The registry sends the whole blob, whatever it was asked for: then all of it is this range."""
         with self._changed:
-            self._check_wanted()
-            self._resumes += 1
-            if error.reason is Reason.CONTENT_MISMATCH or self._resumes > _RESUMES_IN_ALL:
-                raise error
-        if not backoff.rest(error.after, lambda: self._is_over or self._is_cancelled()):
-            raise error
+            part.stop = self._claimed = self._blob.size
+
+    def _is_unwanted(self) -> bool:
+        return self._is_over or self._failure is not None or self._is_cancelled()
 
     def _check_wanted(self) -> None:
-        if self._is_over or self._is_cancelled() or self._failure is not None:
-            raise _Over
-
-    def _cancelled(self) -> RetryLater:
-        return RetryLater(Reason.PENDING, f"nobody waits for blob {self._blob.digest} any more")
-
-    def end(self) -> None:
-        """Want no more, and wait for the readers, who notice within one read."""
-        self._end()
-        with self._changed:
-            while self._readers:
-                self._changed.wait(0.2)
-
-
-class _Progress:
-    """How far a range is, and how long its reader waited for the network."""
-
-    def __init__(self, part: _Range) -> None:
-        self.start = self.at = part.start
-        self.begun = time.monotonic()
-        self.begun_processor = time.process_time()
-        self.waited = 0.0
-        self.buffer: bytearray | None = None
-        self.filled = 0
-
-
-def _mismatch(what: str) -> RetryLater:
-    return RetryLater(Reason.CONTENT_MISMATCH, what, side=Side.SOURCE, step="read blob")
+        if self._is_unwanted():
+            raise Over
