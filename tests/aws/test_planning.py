@@ -129,7 +129,10 @@ def test_a_hundred_images_are_promoted_and_looking_again_costs_four_calls(aws: A
     assert {image.outcome for each in requested for image in each.status.images} == {Outcome.COPIED}
     counts = requests(aws.twin)
     print("calls for 100 images:", sum(counts.values()), dict(counts))  # shown with -rP
-    assert counts["ecr:PutImage"] <= 2 * len(contents)
+    assert counts["ecr:PutImage"] == len(contents), "an image that nothing refers to is put under its tag at once"
+    assert counts["ecr:BatchCheckLayerAvailability"] <= len(contents), "what an image lacks is asked in one call"
+    assert counts["ecr:DescribeRepositories"] == 2, "before the repository is created and after"
+    assert counts["ecr:CreateRepository"] == 1
     assert all(holds(registries, path, tag, content) for tag, content in list(contents.items())[::25])
 
     aws.twin.ledger.reset()
@@ -139,6 +142,20 @@ def test_a_hundred_images_are_promoted_and_looking_again_costs_four_calls(aws: A
     calls = requests(aws.twin)
     print("calls when there is nothing to do:", dict(calls))
     assert calls == {"ecr:BatchGetImage": 4}, "one call for each request on each side"
+
+
+def test_a_repository_is_described_once_for_all_images_until_the_next_resync_or_until_it_is_gone(aws: Aws) -> None:
+    place = f"shop/checkout-{uuid.uuid4().hex[:8]}"
+    registries, there = aws.act_as("transship-controller", resync=3600.0), Repository.of(PRODUCTION, place)
+    for _ in range(5):
+        registries.ensure_repository(promotion(), there)
+    aws.twin.ledger.reset()
+    registries.ensure_repository(promotion(), there)
+    assert requests(aws.twin) == {}
+    aws.ecr("transship-controller").delete_repository(repositoryName=place)
+    assert registries.destination(promotion(), there).resolve_all([TAG]) == {TAG: None}
+    registries.ensure_repository(promotion(), there)
+    assert requests(aws.twin)["ecr:CreateRepository"] == 1
 
 
 def test_an_image_cannot_be_planned_in_a_repository_of_nobody(aws: Aws) -> None:

@@ -11,6 +11,7 @@ from botocore.validate import validate_parameters
 
 from aws.conftest import PRODUCTION, REGION, Aws
 from aws.test_source_access import SID, host, policy
+from oci.store_contract import TAG
 from transship.aws.hosts import EcrHost
 from transship.aws.repositories import Observed, compare, creation
 from transship.cli.registries import AwsRegistries
@@ -344,5 +345,6 @@ def test_who_may_not_list_looks_at_what_was_promoted_and_who_may_not_mend_says_s
 def test_a_repository_that_is_gone_again_is_made_again(aws: Aws, controller: AwsRegistries, path: str) -> None:
     controller.ensure_repository(wanted(), there(path))
     aws.ecr("transship-controller").delete_repository(repositoryName=path)
+    assert controller.destination(wanted(), there(path)).resolve_all([TAG]) == {TAG: None}, "which every promotion asks"
     controller.ensure_repository(wanted(), there(path))
     assert described(aws, path)["repositoryName"] == path

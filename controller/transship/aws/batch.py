@@ -50,9 +50,23 @@ class Images:
     The account is named in every call (`registryId`): without it a call means the caller's own registry.
     What can be asked in the API's terms is answered; for anything else the answer is left out, and whoever asks turns
     to the distribution API.
+
+    Args:
+        clients: of AWS.
+        identity: as whom.
+        repository: which.
+        side: the side of a promotion that it is on.
+        gone: hears when ECR says that the repository does not exist.
     """
 
-    def __init__(self, clients: Clients, identity: Identity, repository: Repository, side: Side) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        identity: Identity,
+        repository: Repository,
+        side: Side,
+        gone: Callable[[Repository], None] = lambda _: None,
+    ) -> None:
         host = EcrHost.of(repository.registry)
         if host is None:
             raise ValueError(f"{repository.registry} is not an ECR registry")
@@ -61,6 +75,7 @@ class Images:
         self._host = host
         self._repository = repository
         self._side = side
+        self._gone = gone
         self._kept = _Kept()
 
     def resolve_all(self, targets: Iterable[Target]) -> Mapping[Target, Descriptor | None]:
@@ -176,6 +191,8 @@ class Images:
         except ClientError as error:
             if code_of(error) not in _NOWHERE:
                 raise
+            if code_of(error) == "RepositoryNotFoundException":
+                self._gone(self._repository)
             return {}
 
 

@@ -263,7 +263,8 @@ class Repositories:
     Args:
         clients: of AWS.
         locks: shared with everybody in this process who edits repositories.
-        resync: seconds for which `ensure` does not compare a repository again; whether it exists is always asked.
+        resync: seconds for which `ensure` does not look at a repository again that was there and compared, unless it is
+            said to be `gone` meanwhile.
         now: seconds of a monotonic clock.
     """
 
@@ -279,6 +280,7 @@ class Repositories:
         self._resync = resync
         self._now = now
         self._lock = Lock()
+        self._ensuring = RepositoryLocks()  # of many images that arrive at once, one looks and the others wait for it
         self._compared: dict[tuple[str, Repository], tuple[RepositorySettings, float]] = {}
 
     def ensure(self, policy: PromotionPolicy, repository: Repository) -> tuple[Drift, ...]:
@@ -290,16 +292,26 @@ class Repositories:
             NeedsHuman: RepositoryMissing when it may not be created, or Denied.
             RetryLater: AWS cannot answer now.
         """
-        opened = self._open(policy, repository)
-        with aws_errors(f"look up the repository {repository}"):
-            described = opened.describe()
-        if described is None:
-            return self._create(policy, opened)
+        with self._ensuring.hold(repository):
+            if self._is_known(policy, repository):
+                return ()
+            opened = self._open(policy, repository)
+            with aws_errors(f"look up the repository {repository}"):
+                described = opened.describe()
+            if described is None:
+                return self._create(policy, opened)
+            return self._attempt(policy, opened, described, _Zeal.REPORT)
+
+    def gone(self, repository: Repository) -> None:
+        """Hear that ECR does not know a repository (any more), so that the next `ensure` looks again."""
+        with self._lock:
+            for key in [key for key in self._compared if key[1] == repository]:
+                del self._compared[key]
+
+    def _is_known(self, policy: PromotionPolicy, repository: Repository) -> bool:
         with self._lock:
             settings, until = self._compared.get((policy.name, repository), (None, 0.0))
-        if settings == policy.destination_repository and self._now() < until:
-            return ()
-        return self._attempt(policy, opened, described, _Zeal.REPORT)
+        return settings == policy.destination_repository and self._now() < until
 
     def look(self, policy: PromotionPolicy, repository: Repository) -> tuple[Drift, ...] | None:
         """What of a repository is not as wanted, after mending what may be mended; None when it does not exist.

@@ -79,7 +79,8 @@ class AwsRegistries:
         self._clients = Clients(Reach(authorities, endpoints=endpoints or {}), self._traffic)
         locks = RepositoryLocks()
         self.source_access = SourceAccess(self._clients, locks, resync)
-        self.upkeep = AwsUpkeep(self._clients, self.source_access, Repositories(self._clients, locks, resync))
+        self._repositories = Repositories(self._clients, locks, resync)
+        self.upkeep = AwsUpkeep(self._clients, self.source_access, self._repositories)
         self._configured = dict(credentials or {})
         logins = DockerConfig(docker_config) if docker_config else NoLogins()
         self._others = TokenCredentials(self._transport, logins, Realms(rules, token_realms))
@@ -131,7 +132,7 @@ class AwsRegistries:
             return HttpRepository(repository, side, self._transport, credentials, gate)
         pace = EcrPace(self._traffic, repository.registry)
         http = HttpRepository(repository, side, self._transport, credentials, pace)
-        return EcrRepository(Images(self._clients, identity, repository, side), http)
+        return EcrRepository(Images(self._clients, identity, repository, side, self._repositories.gone), http)
 
     def _credentials(self, identity: Identity, registry: Registry) -> Credentials:
         host = EcrHost.of(registry)
