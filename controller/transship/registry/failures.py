@@ -118,8 +118,8 @@ def _advice(asked: Asked, refusal: Refusal, row: Row) -> str:
 def _what_to_check(asked: Asked) -> str:
     need = "read" if asked.side is Side.SOURCE else "read and write"
     return (
-        f"check that the policy's role may {need} this repository, by its own permissions and by the "
-        "repository's policy"
+        f"check that the policy's role (where the registry is not ECR: its configured login) may {need} this "
+        "repository, by its own permissions and by the repository's policy"
     )
 
 
