@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 from aws.conftest import Aws
 from aws.fleet import DEVELOPMENT, PRODUCTION, ROLE, build, unhurried
 from aws.test_policy_commands import resource
-from oci.images import image
+from ecr_twin import Fault
+from oci.images import Content, image, multi_arch
 from transship.aws.permissions import PULL
 from transship.cli.app import app
 
@@ -70,6 +71,8 @@ def test_nothing_is_written(aws: Aws, explain: Explain, path: str) -> None:
         "GetAuthorizationToken",
         "BatchGetImage",
         "DescribeRepositories",
+        "GetDownloadUrlForLayer",
+        "GetObject",
     }
 
 
@@ -85,6 +88,30 @@ def test_a_repository_policy_that_lacks_us_is_given_as_json_and_mends_it(aws: Aw
     assert "no resource-based policy allows it" in missing["message"]
     aws.set_policy(path, missing["statement"])
     assert explain(f"{PRODUCTION}/{path}:v1", source=direct).exit_code == 0
+
+
+@pytest.mark.parametrize("content", [image([b"layer"]), multi_arch()], ids=["an image", "an index"])
+def test_a_repository_policy_that_lets_manifests_be_read_and_no_layers_is_not_enough(
+    aws: Aws, explain: Explain, content: Content
+) -> None:
+    path, direct = aws.repository(), {"registry": str(DEVELOPMENT)}
+    build(aws.act_as("ci", quotas=unhurried()), path, {"v1": content})
+    aws.set_policy(path, {**PULL.shared(CONTROLLER), "Action": "ecr:BatchGetImage"})
+    result = explain(f"{PRODUCTION}/{path}:v1", "-o", "json", source=direct)
+    assert (result.exit_code, findings(result)["source image"]) == (1, "ok")
+    missing = step(result)
+    assert "may not ecr:GetDownloadUrlForLayer" in missing["message"]
+    aws.set_policy(path, missing["statement"])
+    assert findings(explain(f"{PRODUCTION}/{path}:v1", "-o", "json", source=direct))["source layers"] == "ok"
+
+
+def test_a_place_where_layers_are_kept_that_cannot_be_reached_is_told(aws: Aws, explain: Explain, path: str) -> None:
+    aws.twin.faults.add(Fault("unreachable", how="dns", times=0))
+    try:
+        result = explain(f"{PRODUCTION}/{path}:v1", "-o", "json")
+    finally:
+        aws.twin.faults.clear()
+    assert "starport" in step(result)["message"]
 
 
 def test_the_statement_for_a_role_with_a_path_is_one_that_ecr_takes_and_that_mends_it(

@@ -24,6 +24,7 @@ from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Repository
+from transship.oci.store import Fetcher
 from transship.promotion.image import find_route
 from transship.promotion.policy import Endpoint, Namespace, PolicyError, PromotionPolicy, Route
 
@@ -168,6 +169,13 @@ class _Look:
             return
         wanted.append(found)
         yield Step("source image", Finding.OK, f"{found}")
+        blob = _smallest_blob(store, found)
+        if blob is None:
+            yield Step("source layers", Finding.UNCHECKED, "its manifest names none that could be tried")
+            return
+        with store.read_blob(blob).open(0, 1) as stream:
+            stream.readinto(memoryview(bytearray(1)))
+        yield Step("source layers", Finding.OK, f"can be read from where the registry keeps them, as {blob.digest} was")
 
     def _look_at_destination(self, wanted: Descriptor | None) -> Iterator[Step]:
         reference = self._way.destination
@@ -207,6 +215,14 @@ class _Look:
     def _unchecked(permission: Permission, repository: Repository) -> Step:
         text = "whether the identity may write cannot be seen without writing; it needs this"
         return Step("destination write", Finding.UNCHECKED, text, permission.statement(repository), OWN)
+
+
+def _smallest_blob(store: Fetcher, image: Descriptor) -> Descriptor | None:
+    """One blob of an image, to try whether its bytes can be had; of an index, one of its first image's."""
+    manifest = store.fetch_manifest(image.digest)
+    while manifest is not None and manifest.children:
+        manifest = store.fetch_manifest(manifest.children[0].digest)
+    return min(manifest.blobs, key=lambda blob: blob.size, default=None) if manifest is not None else None
 
 
 def _failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:
