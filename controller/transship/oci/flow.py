@@ -239,13 +239,15 @@ class Flow:
                 self._changed.wait(0.05)
         return None
 
-    def _invite(self) -> None:
-        """Let as many readers join as there is room for."""
+    def _invite(self) -> bool:
+        """Let as many readers join as there is room for; whether any did."""
+        has_joined = False
         while True:
             with self._changed:
                 if self._is_over or self._claimed >= self._blob.size or not self._joining.may_join(self._readers):
-                    return
+                    return has_joined
                 self._readers += 1
+                has_joined = True
             run = self._run(self._read_joined)
 
             def visit(run: Callable[[], None] = run) -> None:
@@ -265,8 +267,8 @@ class Flow:
         if elapsed < _LOOK_AFTER or worked > _BUSY * elapsed or moved > _ENOUGH * elapsed:
             return
         if part.waited > _SLOW_WAIT * elapsed and part.at - part.start < _SLOW_RATE * elapsed:
-            self._is_joined = True
-            self._invite()
+            # Without a place for anybody, whoever reads goes on alone.
+            self._is_joined = self._invite()
 
     # What readers wish to know.
 
