@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oci.images import image
+from oci.images import image, multi_arch
 from oci.moving import BUFFER, Store, Well, bring, content, cut, idle, small_buffers, wait_until
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
 from transship.oci.buffers import SHARE
@@ -20,6 +20,7 @@ from transship.oci.copier import Cancelled, Copier, Limits
 from transship.oci.copy import CopyProgress, copy, missing
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
+from transship.oci.manifest import Manifest
 from transship.oci.reference import Tag
 
 FIRST = 16 * BUFFER
@@ -395,6 +396,30 @@ def test_cancelling_returns_soon_though_a_registry_hangs_and_leaves_no_tag(hangs
     is_free.set()
     wait_until(lambda: idle(copier))
     assert (destination.tags, destination.manifests, destination.committed) == ({}, {}, {})
+
+
+@pytest.mark.parametrize("at", ["a child", "the tag"])
+def test_cancelling_returns_soon_though_the_registry_hangs_with_a_manifest(at: str) -> None:
+    content_of = multi_arch()
+    source, is_stuck, is_free = content_of.in_memory(), threading.Event(), threading.Event()
+
+    def push(self: Store, manifest: Manifest, target: Tag | Digest) -> None:
+        if at == "a child" or isinstance(target, Tag):
+            is_stuck.set()
+            is_free.wait(30)
+            raise RetryLater(Reason.UNREACHABLE, "no answer", side=Side.DESTINATION)
+        Store.push_manifest(self, manifest, target)
+
+    stuck = type("Stuck", (Store,), {"push_manifest": push, "__slots__": ()})()
+    copier = Copier()
+    whole = closure(source, content_of.root.descriptor.digest, copier)
+    lacking = missing(stuck, whole, copier)
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        copy(source, stuck, whole, lacking, copier, tag=Tag("v1"), cancelled=is_stuck.is_set)
+    assert time.monotonic() - begun < 2
+    is_free.set()
+    assert stuck.tags == {}
 
 
 def test_after_a_cancelled_copy_the_same_copier_brings_the_same_blob() -> None:

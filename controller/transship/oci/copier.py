@@ -109,13 +109,17 @@ class Copier:
         self._moving = 0
         self._moved = 0
 
-    def ask(self, calls: Iterable[Callable[[], Result]]) -> Sequence[Result]:
+    def ask(self, calls: Iterable[Callable[[], Result]], check: Callable[[], None] | None = None) -> Sequence[Result]:
         """Make calls that each cost a request, several at a time; the results in their order.
 
+        Args:
+            calls: what to ask.
+            check: raises when nobody waits for the answers any more, which does not wait for those under way.
+
         Raises:
-            Exception: the first one that a call raised.
+            Exception: the first one that a call raised, or what `check` raised.
         """
-        return self._lookups.all(calls)
+        return self._lookups.all(calls, check)
 
     def missing_blobs(self, destination: Destination, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
         """Those of `blobs` that a destination lacks, in as few questions as it allows.

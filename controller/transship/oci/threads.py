@@ -7,11 +7,12 @@ went silent, and nobody who has cancelled a copy wants to wait for that.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 Result = TypeVar("Result")
 _LINGER_SECONDS = 30.0
+_LOOK_EVERY = 0.2
 
 
 class Threads:
@@ -55,19 +56,28 @@ class Threads:
         self.start(run)
         return future
 
-    def all(self, calls: Iterable[Callable[[], Result]]) -> Sequence[Result]:
+    def all(self, calls: Iterable[Callable[[], Result]], check: Callable[[], None] | None = None) -> Sequence[Result]:
         """Run calls, at the same time as far as there are threads; the results in their order.
 
         When one fails, those that have not begun are left.
 
+        Args:
+            calls: what to run.
+            check: raises when nobody waits for the results any more; asked several times a second.
+
         Raises:
-            Exception: the first one of them that a call raised.
+            Exception: the first one of them that a call raised, or what `check` raised.
         """
         wanted = list(calls)
-        if len(wanted) == 1:
+        if len(wanted) == 1 and check is None:
             return [wanted[0]()]
         futures = [self.submit(call) for call in wanted]
         try:
+            if check is not None:
+                for future in futures:
+                    while not wait([future], _LOOK_EVERY).done:
+                        check()
+                    future.result()
             return [future.result() for future in futures]
         finally:
             for future in futures:

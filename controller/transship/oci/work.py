@@ -89,7 +89,9 @@ class Work:
         self.check_cancelled()
         wanted = [each for each in manifests if each.descriptor.digest not in self.written]
         with doing(Side.DESTINATION, "push manifest"):
-            self.copier.ask(partial(self._push, each, each.descriptor.digest) for each in wanted)
+            self.copier.ask(
+                (partial(self._push, each, each.descriptor.digest) for each in wanted), self.check_cancelled
+            )
         self.progress(self.state)
 
     def tag(self, root: Manifest, tag: Tag, *, is_new: bool) -> None:
@@ -100,7 +102,7 @@ class Work:
         """
         self.check_cancelled()
         with doing(Side.DESTINATION, "push tag"):
-            self._push(root, tag, is_new=is_new)
+            self.copier.ask([partial(self._push, root, tag, is_new=is_new)], self.check_cancelled)
         self.progress(self.state)
 
     def _push(self, manifest: Manifest, target: Tag | Digest, *, is_new: bool = True) -> None:
