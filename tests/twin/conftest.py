@@ -22,14 +22,21 @@ OBSERVED = pytest.StashKey[dict[str, Any]]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the contract on the twin, and on two real accounts when they are named: else nobody collects those."""
+    """Run the contract on the twin under every profile, and on two real accounts when they are named."""
     if "site" in metafunc.fixturenames:
         real = ["real"] if os.environ.get(contract.VARIABLE) else []
-        metafunc.parametrize("site", ["default", "opposite", *real], indirect=True, scope="module")
+        metafunc.parametrize("site", [*PROFILES, *real], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, launch: Launch) -> Iterator[Site]:
+def contracted(launch: Launch) -> Iterator[World]:
+    """The twin that the contract is tested on, under one profile after the other."""
+    with launch() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     """Two accounts that the contract is tested on."""
     with ExitStack() as stack:
         if request.param == "real":
@@ -39,7 +46,8 @@ def site(request: pytest.FixtureRequest, launch: Launch) -> Iterator[Site]:
                 pytest.fail(str(error), pytrace=False)
             request.config.stash[OBSERVED] = place.observed
         else:
-            own = stack.enter_context(launch(configuration() | {"profile": request.param}))
+            own = request.getfixturevalue("contracted")
+            own.twin.answer(request.param)
             users: dict[contract.Side, str] = {"source": "ci", "destination": "promoter"}
             place = contract.of_twin(own, users, PROFILES[request.param])
         stack.callback(place.close)

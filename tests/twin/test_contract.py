@@ -1,4 +1,4 @@
-"""What ECR is held to: the same tests on the twin, under opposite profiles, and on two real accounts when asked for.
+"""What ECR is held to: the same tests on the twin under every profile, and on two real accounts when asked for.
 
 See `contract` for ``TRANSSHIP_REAL_ECR``. What is certain is asserted; what is open is observed.
 """

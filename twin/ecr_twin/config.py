@@ -1,7 +1,7 @@
 """The configuration: Regions, accounts, their users, roles and repositories, and the answers to open questions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ecr_twin.errors import ConfigError
 from ecr_twin.events import PERFECT, Delivery
 from ecr_twin.faults import Fault
 from ecr_twin.faults import read as read_fault
-from ecr_twin.limits import OFF, PUBLISHED, SMALL_TOKEN_BUCKET, Limits
+from ecr_twin.limits import OFF, PUBLISHED, Limits
 from ecr_twin.names import Registry, partition
 from ecr_twin.profile import DEFAULT, Profile
 from ecr_twin.web_identity import Provider
@@ -141,6 +141,16 @@ def load(source: Config | Mapping[str, Any] | Path) -> Config:
     top.done()
     _unique_keys(accounts)
     return config
+
+
+def under(config: Config, answers: Profile) -> Config:
+    """The same configuration with other answers to the open questions."""
+    return replace(
+        config,
+        profile=answers,
+        limits=config.limits.under(answers.token_bucket),
+        events=replace(config.events, referrer_events=answers.referrer_events),
+    )
 
 
 class _Node:
@@ -280,13 +290,8 @@ def _limits(top: _Node, answers: Profile) -> Limits:
     scale = node.take("scale", (int, float), 1)
     given = node.take("rates", dict, {})
     rates = {action: rate * scale for action, rate in PUBLISHED.items()} | given
-    bursts = {}
-    small = answers.token_bucket == "small"  # noqa: S105 - the name of a rate
-    if small and "GetAuthorizationToken" not in given:
-        bursts["GetAuthorizationToken"], rate = SMALL_TOKEN_BUCKET
-        rates["GetAuthorizationToken"] = rate * scale
     node.done()
-    return Limits(rates, bursts)
+    return Limits(rates, scale=scale, given=frozenset(given)).under(answers.token_bucket)
 
 
 def _events(node: _Node, answers: Profile) -> Delivery:

@@ -38,7 +38,7 @@ class Downloads:
 
     def __init__(self, seconds: int, clock: Clock) -> None:
         self._key = secrets.token_bytes(32)
-        self._seconds = seconds
+        self.seconds = seconds
         self._clock = clock
 
     def url(self, repository: Repository, digest: str, access_key_id: str) -> str:
@@ -51,7 +51,7 @@ class Downloads:
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
             "X-Amz-Date": stamp,
             "X-Amz-SignedHeaders": "host",
-            "X-Amz-Expires": str(self._seconds),
+            "X-Amz-Expires": str(self.seconds),
             "X-Amz-Credential": f"{access_key_id}/{stamp[:8]}/{region}/s3/aws4_request",
         }
         host = blob_host(region)

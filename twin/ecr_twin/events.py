@@ -48,7 +48,7 @@ class Events:
     """Makes events and delivers them, more or less."""
 
     def __init__(self, delivery: Delivery, clock: Callable[[], float]) -> None:
-        self._delivery = delivery
+        self.delivery = delivery
         self._clock = clock
         self._dice = random.Random(delivery.seed)
         self._listeners: list[Listener] = []
@@ -74,7 +74,7 @@ class Events:
     def pushed(self, repository: Repository, manifest: Manifest, tag: str | None) -> None:
         """Tell of a push: an ECR Image Action, or an ECR Referrer Action for what has a subject (facts §6)."""
         detail = _detail(repository, manifest.digest, "PUSH", tag)
-        if manifest.subject is None or self._delivery.referrer_events == "both":
+        if manifest.subject is None or self.delivery.referrer_events == "both":
             self._emit(repository, "ECR Image Action", detail)
         if manifest.subject is not None:
             types = {"manifest-media-type": manifest.media_type, "artifact-media-type": manifest.artifact_type}
@@ -85,7 +85,7 @@ class Events:
         self._emit(repository, "ECR Image Action", _detail(repository, digest, "DELETE", tag))
 
     def _emit(self, repository: Repository, kind: str, detail: Mapping[str, Any]) -> None:
-        registry, delivery = repository.registry, self._delivery
+        registry, delivery = repository.registry, self.delivery
         event = {
             "version": "0",
             "id": str(uuid.UUID(int=self._dice.getrandbits(128))),
@@ -111,8 +111,8 @@ class Events:
     def _arrive(self, *events: Mapping[str, Any]) -> None:
         for event in events:
             self._arrived.append(event)
-            if self._delivery.file is not None:
-                with self._delivery.file.open("a", encoding="utf-8") as file:
+            if self.delivery.file is not None:
+                with self.delivery.file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(event) + "\n")
             for listener in self._listeners:
                 listener(event)

@@ -5,7 +5,7 @@ own bursts are is not published [I].
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecr_twin.errors import Refusal
 
@@ -33,10 +33,24 @@ class Limits:
     Attributes:
         rates: requests per second by action; empty when limits are off.
         bursts: how many requests a full bucket holds, where that is not one second's worth.
+        scale: factor on the published rates.
+        given: actions whose rate the configuration names, whatever is published.
     """
 
     rates: Mapping[str, float]
     bursts: Mapping[str, float] = field(default_factory=dict)
+    scale: float = 1
+    given: frozenset[str] = frozenset()
+
+    def under(self, token_bucket: str) -> "Limits":
+        """The same limits with one of the two answers about GetAuthorizationToken ([?])."""
+        action = "GetAuthorizationToken"
+        if not self.rates or action in self.given:
+            return self
+        size, rate = SMALL_TOKEN_BUCKET
+        if token_bucket == "small":  # noqa: S105 - the name of a rate
+            return replace(self, rates={**self.rates, action: rate * self.scale}, bursts={action: size})
+        return replace(self, rates={**self.rates, action: PUBLISHED[action] * self.scale}, bursts={})
 
 
 OFF = Limits({})

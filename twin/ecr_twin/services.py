@@ -47,22 +47,28 @@ class Services:
     """The parts of the twin, built once."""
 
     def __init__(self, config: Config, connection: sqlite3.Connection, backing: Backing, clock: Clock) -> None:
-        self.config = config
-        self.profile = config.profile
         self.faults = Faults(config.faults)
         self.clock: Clock = lambda: clock() + self.faults.skew  # X9
         self.backing = backing
         #: The VPC endpoint behind a connection, by the port it comes from; kept by the proxy.
         self.endpoints: dict[int, str] = {}
         self.ledger = Ledger()
-        self.buckets = Buckets(config.limits)
         self.events = Events(config.events, self.clock)
         self.history = History(connection)
         self.directory = Directory(config, connection, self.clock)
-        lifetime = Lifetime(config.token_lifetime_seconds, self.profile.token_outlives_session)
-        self.tokens = Tokens(connection, self.directory, lifetime, self.clock)
-        self.downloads = Downloads(self.profile.blob_url_seconds, self.clock)
+        self.tokens = Tokens(connection, self.directory, _lifetime(config), self.clock)
+        self.downloads = Downloads(config.profile.blob_url_seconds, self.clock)
+        self.answer(config)
         self.open(connection)
+
+    def answer(self, config: Config) -> None:
+        """Answer from now on as a profile says; buckets are full again."""
+        self.config = config
+        self.profile = config.profile
+        self.buckets = Buckets(config.limits)
+        self.tokens.lifetime = _lifetime(config)
+        self.downloads.seconds = config.profile.blob_url_seconds
+        self.events.delivery = config.events
 
     def open(self, connection: sqlite3.Connection) -> None:
         """Build the tables over a database."""
@@ -157,6 +163,10 @@ class Services:
         reason = denial(question)
         if reason is not None:
             raise Refusal("AccessDeniedException", reason)
+
+
+def _lifetime(config: Config) -> Lifetime:
+    return Lifetime(config.token_lifetime_seconds, config.profile.token_outlives_session)
 
 
 @lru_cache(maxsize=1024)

@@ -40,12 +40,12 @@ class Tokens:
     def __init__(self, connection: sqlite3.Connection, directory: Directory, lifetime: Lifetime, clock: Clock) -> None:
         self._connection = connection
         self._directory = directory
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._clock = clock
 
     def mint(self, caller: Caller, region: str) -> tuple[str, float]:
         """Mint a token; gives the password and when it expires."""
-        expires_at = self._clock() + self._lifetime.seconds
+        expires_at = self._clock() + self.lifetime.seconds
         # The shape of a real password: base64 of an object whose expiration clients have been seen to read.
         body = {
             "payload": secrets.token_urlsafe(900),
@@ -72,7 +72,7 @@ class Tokens:
         if credential is None:
             raise TokenError("unknown")
         session_ended = credential.expires_at is not None and credential.expires_at <= self._clock()
-        if row["expires_at"] <= self._clock() or (session_ended and not self._lifetime.outlives_session):
+        if row["expires_at"] <= self._clock() or (session_ended and not self.lifetime.outlives_session):
             raise TokenError("expired")
         if row["region"] != region:
             raise TokenError("other-region")

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from ecr_twin import config as configuration
 from ecr_twin import control
+from ecr_twin import profile as profiles
 from ecr_twin.directory import Clock
 from ecr_twin.events import Events
 from ecr_twin.faults import Faults
@@ -84,6 +85,11 @@ class Twin:
     def purge(self, account: str, region: str, repository: str) -> int:
         """Remove the layers of a repository that no image uses (B7); gives how many."""
         return self._in_loop(lambda: control.purge(self._server.services, Registry(account, region), repository))
+
+    def answer(self, profile: str | Mapping[str, Any]) -> None:
+        """Answer the open questions by another profile from now on; what is stored stays."""
+        services, answers = self._server.services, profiles.read(profile)
+        self._in_loop(lambda: services.answer(configuration.under(services.config, answers)))
 
     def delete_role(self, arn: str) -> str:
         """Delete a role; gives the AROA id that policies show from now on (R4)."""
