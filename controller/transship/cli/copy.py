@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -91,7 +92,7 @@ def _stop_on_signals(copying: Copying) -> list[int]:
     return caught
 
 
-def _status(outcomes: list[Outcome], *, is_plan: bool) -> int:
+def _status(outcomes: Sequence[Outcome], *, is_plan: bool) -> int:
     if any(each.error for each in outcomes):
         return FAILED
     if is_plan and any(each.seen and each.seen.verdict is not Verdict.PRESENT for each in outcomes):
@@ -99,7 +100,7 @@ def _status(outcomes: list[Outcome], *, is_plan: bool) -> int:
     return NOTHING_TO_DO
 
 
-def _print(outcomes: list[Outcome], output: Format, *, is_plan: bool) -> None:
+def _print(outcomes: Sequence[Outcome], output: Format, *, is_plan: bool) -> None:
     if output is Format.JSON:
         typer.echo(json.dumps({"images": [_as_json(each, is_plan=is_plan) for each in outcomes]}, indent=2))
         return

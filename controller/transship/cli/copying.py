@@ -1,17 +1,15 @@
 """Copying references without a cluster: look, copy, prove, for as many images at once as there are places."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
-from transship.cli.places import Places
+from transship.cli.places import Place, Places
 from transship.cli.progress import Watcher
 from transship.errors import NeedsHuman, Reason, Side, TransshipError
 from transship.oci.copier import Copier
 from transship.oci.copy import CopyReport, copy, prove
-from transship.oci.reference import Reference, Repository, Tag
-from transship.oci.store import Destination
+from transship.oci.reference import Reference, Repository
 from transship.oci.survey import Survey, Verdict, survey
 from transship.oci.threads import Threads
 
@@ -120,8 +118,7 @@ class Copying:
         return self._each(pairs, partial(self._copy, watch))
 
     def _each(self, pairs: Iterable[Pair], work: Callable[[Pair], Outcome]) -> Sequence[Outcome]:
-        running: list[Future[Outcome]] = [self._threads.submit(partial(work, pair)) for pair in pairs]
-        return [_wait(future) for future in running]
+        return self._threads.all(partial(work, pair) for pair in pairs)
 
     def _look(self, pair: Pair) -> Outcome:
         try:
@@ -170,15 +167,8 @@ class Copying:
         prove(destination, seen.whole, seen.tag, self._copier)
         return report
 
-    def _open(self, pair: Pair) -> tuple[Destination, Destination]:
+    def _open(self, pair: Pair) -> tuple[Place, Place]:
         return (
             self._places.open(pair.source.repository, Side.SOURCE),
             self._places.open(pair.destination.repository, Side.DESTINATION),
         )
-
-
-def _wait(future: "Future[Outcome]") -> Outcome:
-    return future.result()
-
-
-__all__ = ["Copying", "Outcome", "Pair", "Tag", "pair_of", "repository_of"]

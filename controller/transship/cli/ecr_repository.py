@@ -78,6 +78,10 @@ class EcrRepository:
         """See `Inventory`."""
         return self._images.missing_blobs(blob.digest for blob in blobs)
 
+    def list_tags(self) -> Iterator[Tag]:
+        """See `Lister`."""
+        return self._http.list_tags()
+
     def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """See `Pusher`."""
         return self._http.push_blob(blob, chunks, mount)

@@ -1,20 +1,29 @@
 """Repositories by reference, for commands that work without a cluster: ECR by AWS's credentials, others by Docker's."""
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from transship.errors import Side
 from transship.oci.reference import Repository
-from transship.oci.store import Destination
-from transship.registry.auth import Anonymous, Basic
+from transship.oci.store import Destination, Lister
+from transship.registry.bearer import TokenCredentials
+from transship.registry.docker_config import DockerConfig, default_file
 from transship.registry.hosts import HostRules
+from transship.registry.pace import Gates
 from transship.registry.repository import HttpRepository
 from transship.registry.transport import Network, Transport, ca_file_of
 
 if TYPE_CHECKING:
     from transship.cli.registries import AwsRegistries
+
+_LIKE_ECR = re.compile(r"\.dkr[.-]ecr")
+
+
+class Place(Destination, Lister, Protocol):
+    """A repository that can be listed as well."""
 
 
 class Places:
@@ -31,30 +40,19 @@ class Places:
     ) -> None:
         self._plain_http = tuple(plain_http)
         rules = HostRules.of(plain_http=self._plain_http)
-        self._transport = Transport(Network(rules, ca_file_of(environment), connections_per_host=connections))
-        import json, base64
-
-        try:
-            self._auths = json.load(open(environment["DOCKER_CONFIG"] + "/config.json"))["auths"]
-        except Exception:
-            self._auths = {}
+        network = Network(rules, ca_file_of(environment), connections_per_host=connections)
+        self._transport = Transport(network)
+        self._docker = TokenCredentials(self._transport, DockerConfig(default_file(environment)))
+        self._gates = Gates(connections)
         self._lock = threading.Lock()
         self._aws: AwsRegistries | None = None
 
-    def open(self, repository: Repository, side: Side) -> Destination:
+    def open(self, repository: Repository, side: Side) -> Place:
         """A repository, for reading and, where the credentials allow it, for writing; nothing is asked yet."""
-        host = repository.registry.host
-        if ".dkr" in host and ".ecr" in host:
-            return self._registries().open_with_own_identity(repository, side)
-        return HttpRepository(repository, side, self._transport, self._cred(host))
-
-    def _cred(self, host):
-        import base64
-
-        if host in self._auths:
-            u, _, p = base64.b64decode(self._auths[host]["auth"]).decode().partition(":")
-            return Basic(u, p)
-        return Anonymous()
+        if _LIKE_ECR.search(repository.registry.host):
+            return self._registries().open(repository, side)
+        gate = self._gates.of(repository.registry)
+        return HttpRepository(repository, side, self._transport, self._docker, gate)
 
     def _registries(self) -> "AwsRegistries":
         with self._lock:

@@ -78,7 +78,7 @@ class Lines(Silent):
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
 
-    def begun(self, name: str, missing: int) -> None:
+    def begun(self, name: str, missing: int) -> None:  # noqa: ARG002 - of the protocol
         """See `Watcher`."""
         with self._lock:
             self._told[name] = time.monotonic()

@@ -97,6 +97,10 @@ class AwsRegistries:
         """See `Registries`."""
         return self._open(policy, policy.destination, repository, Side.DESTINATION)
 
+    def open(self, repository: Repository, side: Side) -> HttpRepository | EcrRepository:
+        """A repository as whoever runs this process, without a policy."""
+        return self._open_as(Identity(), repository, side)
+
     def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
         """See `Registries`."""
         self.upkeep.prepare_source(policy, repository)
@@ -125,7 +129,9 @@ class AwsRegistries:
     def _open(
         self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side
     ) -> HttpRepository | EcrRepository:
-        identity = Identity.of(policy.name, endpoint)
+        return self._open_as(Identity.of(policy.name, endpoint), repository, side)
+
+    def _open_as(self, identity: Identity, repository: Repository, side: Side) -> HttpRepository | EcrRepository:
         credentials = self._credentials(identity, repository.registry)
         if EcrHost.of(repository.registry) is None:
             gate = self._gates.of(repository.registry)

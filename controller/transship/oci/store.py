@@ -98,6 +98,13 @@ class Referrals(Protocol):
         """
 
 
+class Lister(Protocol):
+    """Lists what a repository has."""
+
+    def list_tags(self) -> Iterator[Tag]:
+        """Every tag, in any order; none when the repository does not exist."""
+
+
 class Inventory(Protocol):
     """Says what a repository lacks."""
 

@@ -26,6 +26,7 @@ from transship.registry.redirect import REDIRECTS, origin, upload_url
 from transship.registry.transport import finish, is_read, read_into
 
 _EMPTY = {"Content-Length": "0"}
+_GIVEN = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _BEGUN = (HTTPStatus.ACCEPTED, HTTPStatus.CREATED)
 _SENT = (HTTPStatus.ACCEPTED, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
 _CLOSED = (HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED)
@@ -136,6 +137,8 @@ class Reader:
         self._asked = asked
         self._path = path
         self.takes_ranges = True
+        self._there: str | None = None
+        """Where the registry sent us for the bytes; signed, and so never shown."""
 
     @contextmanager
     def open(self, start: int = 0, stop: int | None = None) -> Iterator["_Stream"]:
@@ -143,7 +146,8 @@ class Reader:
         is_part = start > 0 or stop is not None
         headers = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"} if is_part else {}
         request = Request("GET", self._path, headers, kind=Kind.BLOB)
-        response, host = self._exchange.fetch(self._asked, request)
+        response, url = self._ask(request)
+        host = origin(url)[1]
         try:
             self._check(response, host, start, is_part=is_part)
             yield _Stream(self._asked, host, response)
@@ -151,6 +155,20 @@ class Reader:
             if is_read(response):
                 response.release_conn()
             response.close()
+
+    def _ask(self, request: Request) -> tuple[BaseHTTPResponse, str]:
+        """Ask where the bytes were the last time, and the registry when they are not given there any more."""
+        if self._there is not None:
+            there = self._there
+            response = self._exchange.fetch_there(self._asked, there, request)
+            if response.status in _GIVEN:
+                return response, there
+            finish(response)
+            self._there = None
+        response, url = self._exchange.follow(self._asked, request)
+        if response.status in _GIVEN and not self._exchange.is_ours(url):
+            self._there = url
+        return response, url
 
     def _check(self, response: BaseHTTPResponse, host: str, start: int, *, is_part: bool) -> None:
         if response.status == HTTPStatus.OK and start == 0:

@@ -74,7 +74,7 @@ class Exchange:
         url = self.url(request.path)
         authorization = self._authorization(asked, url, request)
         response = self._open(asked, url, request, authorization)
-        if response.status not in _REFUSED or not self._is_ours(url):
+        if response.status not in _REFUSED or not self.is_ours(url):
             return response
         renewed = self._renew(asked, request, authorization, response)
         if renewed == authorization:
@@ -91,6 +91,17 @@ class Exchange:
         """Send a request that reads and follow where it leads; returns the answer and the host that gave it.
 
         Raises:
+            RetryLater, NeedsHuman: as `follow`.
+        """
+        response, url = self.follow(asked, request)
+        return response, origin(url)[1]
+
+    def follow(self, asked: Asked, request: Request) -> tuple[BaseHTTPResponse, str]:
+        """Send a request that reads and follow where it leads; returns the answer and the URL that gave it.
+
+        Such a URL may be signed, and then it is a secret.
+
+        Raises:
             RetryLater, NeedsHuman: as `send`, and for redirects that lead too far or where nothing may lead.
         """
         url = self.url(request.path)
@@ -102,9 +113,19 @@ class Exchange:
             hops += 1
         if response.status not in REDIRECTS:
             self._check_encoding(asked, url, response)
-            return response, origin(url)[1]
+            return response, url
         response.close()
         raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} redirects {asked.what} more than {MAX_HOPS} times")
+
+    def fetch_there(self, asked: Asked, url: str, request: Request) -> BaseHTTPResponse:
+        """Send a request that reads to where an earlier one led, without asking the registry again.
+
+        Raises:
+            RetryLater, NeedsHuman: as `send`.
+        """
+        response = self._open(asked, url, request, self._authorization(asked, url, request))
+        self._check_encoding(asked, url, response)
+        return response
 
     def expect(self, asked: Asked, request: Request, *wanted: int) -> BaseHTTPResponse:
         """Send a request, and raise what any status but the wanted ones means.
@@ -137,7 +158,7 @@ class Exchange:
 
     def _paced(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
         """Wait for the registry's turn; a host it sends us on to has rates of its own, which nobody published."""
-        pace = self._pace if self._is_ours(url) else Unpaced()
+        pace = self._pace if self.is_ours(url) else Unpaced()
         answered = pace.turn(request.method, request.kind)
         try:
             response = self._transport.open(request.method, url, headers, request.body)
@@ -148,7 +169,7 @@ class Exchange:
         return response
 
     def _authorization(self, asked: Asked, url: str, request: Request) -> str | None:
-        if not self._is_ours(url):
+        if not self.is_ours(url):
             return None
         try:
             return self._credentials.authorization(self._repository.registry, self._scope(request))
@@ -175,7 +196,8 @@ class Exchange:
             return scope
         return f"{scope} {Access.PULL.to(Repository(self._repository.registry, request.mounts_from))}"
 
-    def _is_ours(self, url: str) -> bool:
+    def is_ours(self, url: str) -> bool:
+        """Whether a URL is one of the registry itself."""
         return origin(url) == origin(self._base)
 
     @staticmethod

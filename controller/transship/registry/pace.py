@@ -149,13 +149,18 @@ class Gate:
 
 
 class Gates:
-    """The gates of a process, one for each registry. Thread-safe."""
+    """The gates of a process, one for each registry. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        most: how many requests may be under way at each registry when all is well.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}
 
     def of(self, registry: Registry) -> Gate:
         """The gate of a registry."""
         with self._lock:
-            return self._gates.setdefault(registry.host, Gate(registry.host))
+            return self._gates.setdefault(registry.host, Gate(registry.host, self._most))
