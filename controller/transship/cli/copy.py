@@ -119,8 +119,9 @@ def _planned(pair: Pair, seen: Survey) -> str:
         return "\n".join(lines)
     total = seen.whole.total_bytes
     lines += [
-        f"  missing   {len(seen.lacking.manifests)} of {len(seen.whole.manifests)} manifests, "
-        f"{len(seen.lacking.blobs)} of {len(seen.whole.blobs)} blobs, {seen.bytes_missing} of {total} bytes",
+        f"  missing   {len(seen.lacking.manifests)} of {len(seen.whole.manifests)} manifests",
+        f"            {len(seen.lacking.blobs)} of {len(seen.whole.blobs)} blobs",
+        f"            {seen.bytes_missing} of {total} bytes",
         "  requests  " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items()),
     ]
     if seen.tagged is not None and seen.tagged.digest != seen.root.digest:

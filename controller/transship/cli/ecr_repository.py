@@ -40,9 +40,13 @@ class EcrRepository:
         """See `Resolver`."""
         return self._images.is_archived(target)
 
-    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+    def fetch_manifest(self, target: Tag | Digest) -> Manifest | None:
         """See `Fetcher`; one that came along with an earlier answer costs nothing."""
-        return self._images.kept(digest) or self._http.fetch_manifest(digest)
+        if isinstance(target, Tag):
+            # The API keeps the type that was pushed; the distribution API may convert it (ecr.md §2, row 23).
+            found = self.resolve(target)
+            return None if found is None else self.fetch_manifest(found.digest)
+        return self._images.kept(target) or self._http.fetch_manifest(target)
 
     def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
         """See `Fetcher`."""

@@ -62,8 +62,13 @@ class Closure:
         return (*self.blobs, *(manifest.descriptor for manifest in self.manifests))
 
 
-def closure(source: Source, root: Digest, copier: Copier) -> Closure:
-    """Read everything a digest stands for: all manifests below it, and the descriptors of their blobs.
+def closure(source: Source, root: Digest | Manifest, copier: Copier) -> Closure:
+    """Read everything a root stands for: all manifests below it, and the descriptors of their blobs.
+
+    Args:
+        source: who is asked.
+        root: its digest, or the manifest itself when it has been read already.
+        copier: asks for manifests side by side.
 
     Raises:
         NeedsHuman: SourceMissing when a manifest is not there; UnsupportedContent when an index lies about a child or a
@@ -86,10 +91,10 @@ class _Walk:
     unvisited: dict[Digest, Manifest] = field(default_factory=dict)
     content_bytes: int = 0
 
-    def begin(self, root: Digest) -> None:
-        found = self.source.fetch_manifest(root)
+    def begin(self, root: Digest | Manifest) -> None:
+        found = root if isinstance(root, Manifest) else self.source.fetch_manifest(root)
         if found is None:
-            raise _lost(root)
+            raise _lost(root.descriptor.digest if isinstance(root, Manifest) else root)
         self._take_manifest(found)
         self._visit(found, 0)
 

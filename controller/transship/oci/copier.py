@@ -7,6 +7,7 @@ holds is asked once. One copier serves the whole process; it holds no connection
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,6 +106,7 @@ class Copier:
         self._readers = Threads(self.limits.blobs + self.limits.ranges, "read")
         self._lock = threading.Lock()
         self._flights: dict[tuple[Repository, Digest], _Flight] = {}
+        self._asking: dict[tuple[Repository, Digest], Future[bool | None]] = {}
         self._joined = 0
         self._moving = 0
         self._moved = 0
@@ -127,12 +129,39 @@ class Copier:
         Raises:
             RetryLater, NeedsHuman: whatever the destination raises.
         """
-        unknown = self.presence.unknown(destination.repository, (blob.digest for blob in blobs))
-        asked = [blob for blob in blobs if blob.digest in unknown]
-        found = self.ask(self._questions(destination, asked))
-        gone = frozenset[Digest]().union(*found)
-        self.presence.add(destination.repository, unknown - gone)
-        return gone
+        repository = destination.repository
+        unknown = self.presence.unknown(repository, (blob.digest for blob in blobs))
+        own, others = self._share(repository, [blob for blob in blobs if blob.digest in unknown])
+        gone = self._look_up(destination, own)
+        # Who is asking already shares the answer; where there is none, his rights may not be ours.
+        answers = {blob: _answer(being_asked) for blob, being_asked in others.items()}
+        left = [blob for blob, answer in answers.items() if answer is None]
+        gone |= {blob.digest for blob, answer in answers.items() if answer}
+        return gone.union(*self.ask(self._questions(destination, left)))
+
+    def _look_up(self, destination: Destination, blobs: Sequence[Descriptor]) -> frozenset[Digest]:
+        """Ask for blobs, and tell those who wait for the answers."""
+        gone: frozenset[Digest] | None = None
+        try:
+            gone = frozenset[Digest]().union(*self.ask(self._questions(destination, blobs)))
+            self.presence.add(destination.repository, {blob.digest for blob in blobs} - gone)
+            self.presence.lost(destination.repository, gone)
+            return gone
+        finally:
+            with self._lock:
+                asking = [(blob, self._asking.pop((destination.repository, blob.digest))) for blob in blobs]
+            for blob, being_asked in asking:
+                being_asked.set_result(None if gone is None else blob.digest in gone)
+
+    def _share(
+        self, repository: Repository, blobs: Sequence[Descriptor]
+    ) -> "tuple[list[Descriptor], dict[Descriptor, Future[bool | None]]]":
+        """Which blobs to ask for, and of which others somebody is asking already."""
+        with self._lock:
+            found = {blob: self._asking.get((repository, blob.digest)) for blob in blobs}
+            own = [blob for blob, being_asked in found.items() if being_asked is None]
+            self._asking.update({(repository, blob.digest): Future() for blob in own})
+        return own, {blob: being_asked for blob, being_asked in found.items() if being_asked is not None}
 
     @staticmethod
     def _questions(destination: Destination, blobs: Sequence[Descriptor]) -> Iterator[Callable[[], frozenset[Digest]]]:
@@ -178,6 +207,10 @@ class Copier:
                 flight.wanted_by += 1
                 return flight, False
             flight = _Flight(source, destination, blob)
+            if self.presence.holds(*flight.key):
+                # It has come since it was looked for: somebody else's copy brought it.
+                flight.done.set()
+                return flight, False
             self._flights[flight.key] = flight
         self._movers.start(lambda: self._fly(flight, tell))
         return flight, True
@@ -278,6 +311,11 @@ def _may_restart(flight: _Flight, error: RetryLater) -> bool:
     if error.reason is Reason.CONTENT_MISMATCH:
         return False
     return error.side is not Side.SOURCE or not flight.takes_ranges
+
+
+def _answer(being_asked: "Future[bool | None]") -> bool | None:
+    """Whether a blob is missing, by somebody else's question; None when that failed."""
+    return being_asked.result()
 
 
 def _mount(flight: _Flight) -> Repository | None:

@@ -67,9 +67,10 @@ class MemoryRepository:
         """See `Resolver`."""
         return target in self.archived
 
-    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+    def fetch_manifest(self, target: Tag | Digest) -> Manifest | None:
         """See `Fetcher`."""
-        return self.manifests.get(digest)
+        digest = self.tags.get(target) if isinstance(target, Tag) else target
+        return self.manifests.get(digest) if digest is not None else None
 
     def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
         """See `Fetcher`."""

@@ -42,6 +42,17 @@ class Presence:
         with self._lock:
             return frozenset(each for each in digests if self._known.get((repository, each), oldest) <= oldest)
 
+    def holds(self, repository: Repository, digest: Digest) -> bool:
+        """Whether a repository was seen to hold something, however long ago that was."""
+        with self._lock:
+            return (repository, digest) in self._known
+
+    def lost(self, repository: Repository, digests: Iterable[Digest]) -> None:
+        """A repository was seen not to hold these."""
+        with self._lock:
+            for digest in digests:
+                self._known.pop((repository, digest), None)
+
     def forget(self, repository: Repository) -> None:
         """A repository does not hold what it was thought to hold."""
         with self._lock:

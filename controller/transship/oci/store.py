@@ -75,8 +75,8 @@ class BlobReader(Protocol):
 class Fetcher(Protocol):
     """Reads content by digest."""
 
-    def fetch_manifest(self, digest: Digest) -> Manifest | None:
-        """The manifest with this digest, its bytes checked against it; None when it does not exist."""
+    def fetch_manifest(self, target: Tag | Digest) -> Manifest | None:
+        """The manifest a tag or digest leads to, its bytes checked against the digest; None when it does not exist."""
 
     def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
         """Those of several manifests that exist, in any order, in as few requests as the registry allows."""

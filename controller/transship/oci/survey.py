@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 
-from transship.errors import NeedsHuman, Reason, Side
+from transship.errors import NeedsHuman, Reason, Side, doing
 from transship.oci.closure import Closure, closure
 from transship.oci.copier import Copier
 from transship.oci.copy import Missing, missing
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
+from transship.oci.manifest import Manifest
 from transship.oci.reference import Tag
 from transship.oci.store import Destination, Source
 
@@ -92,14 +92,15 @@ def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether
             whatever the registries refuse.
         RetryLater: of the registries.
     """
-    found, tagged = copier.ask([partial(source.resolve, target), partial(destination.resolve, tag or target)])
-    if found is None:
+    root, tagged = _ask(source, destination, target, tag, copier)
+    if root is None:
         raise NeedsHuman(
             Reason.SOURCE_MISSING,
             f"{source.repository} has no {target}; push it there or name one that exists",
             side=Side.SOURCE,
             step="resolve",
         )
+    found = root.descriptor
     if tag is not None and tagged is not None and tagged.digest != found.digest and not overwrite:
         raise NeedsHuman(
             Reason.TAG_CONFLICT,
@@ -108,8 +109,28 @@ def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether
             side=Side.DESTINATION,
             step="plan",
         )
-    whole = closure(source, found.digest, copier)
+    whole = closure(source, root, copier)
     # A root that the tag does not lead to is put again rather than asked for: that costs the same.
     is_there = tagged is not None and tagged.digest == found.digest
     lacking = missing(destination, whole, copier, root_is_there=is_there)
     return Survey(whole, lacking, tag, tagged)
+
+
+def _ask(
+    source: Source, destination: Destination, target: Tag | Digest, tag: Tag | None, copier: Copier
+) -> tuple[Manifest | None, Descriptor | None]:
+    """The source's manifest and what the destination has in its place, at the same time.
+
+    The source is asked for the manifest itself and not only where its tag leads to: it is needed in any case.
+    """
+
+    def read() -> Manifest | None:
+        with doing(Side.SOURCE, "resolve"):
+            return source.fetch_manifest(target)
+
+    def look() -> Descriptor | None:
+        with doing(Side.DESTINATION, "resolve"):
+            return destination.resolve(tag if tag is not None else target)
+
+    manifest, tagged = copier.ask([lambda: (read(), None), lambda: (None, look())])
+    return manifest[0], tagged[1]

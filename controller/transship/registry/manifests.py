@@ -42,12 +42,8 @@ class Manifests:
             return manifest.descriptor if manifest else None
         return described
 
-    def fetch(self, digest: Digest) -> Manifest | None:
-        """See `oci.store.Fetcher`."""
-        return self.read(digest)
-
     def read(self, target: Tag | Digest) -> Manifest | None:
-        """What a tag or a digest leads to, with its bytes; None when that is nothing."""
+        """See `oci.store.Fetcher`."""
         return self._get(self._asked("read manifest", target), target)
 
     def missing(self, digests: Iterable[Digest]) -> frozenset[Digest]:

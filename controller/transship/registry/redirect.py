@@ -4,7 +4,9 @@ Every hop is judged like the first request and gets headers made for it: Authori
 scheme, host and port and nowhere else (S3 even refuses it, ecr.md row 7).
 """
 
-from urllib.parse import urljoin, urlsplit
+import re
+from functools import lru_cache
+from urllib.parse import urljoin
 
 from urllib3 import BaseHTTPResponse
 
@@ -13,14 +15,20 @@ from transship.registry.failures import Asked
 from transship.registry.transport import finish
 
 MAX_HOPS = 5
+_HOST = re.compile(r"[^/?#]*")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 def origin(url: str) -> tuple[str, str]:
     """Scheme and host with port of a URL."""
-    parts = urlsplit(url)
-    default = {"https": ":443", "http": ":80"}.get(parts.scheme, "")
-    return parts.scheme, parts.netloc.lower().removesuffix(default)
+    scheme, _, rest = url.partition("://")
+    return _origin(scheme.lower(), _HOST.match(rest).group())  # type: ignore[union-attr] # it matches nothing, too
+
+
+@lru_cache(maxsize=256)
+def _origin(scheme: str, host: str) -> tuple[str, str]:
+    default = {"https": ":443", "http": ":80"}.get(scheme, "")
+    return scheme, host.lower().removesuffix(default)
 
 
 def next_url(asked: Asked, url: str, response: BaseHTTPResponse) -> str:

@@ -58,9 +58,9 @@ class HttpRepository:
         """See `Resolver`; the distribution API knows no such thing."""
         return False
 
-    def fetch_manifest(self, digest: Digest) -> Manifest | None:
+    def fetch_manifest(self, target: Tag | Digest) -> Manifest | None:
         """See `Fetcher`."""
-        return self._manifests.fetch(digest)
+        return self._manifests.read(target)
 
     def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
         """See `Fetcher`."""

@@ -66,7 +66,7 @@ class TlsSocket:
         done = 0
         while done < len(room):
             try:
-                count = self._tls.read(len(room) - done, room[done:])  # type: ignore[arg-type] # it takes any buffer
+                count = self._tls.read(len(room) - done, room[done:])
             except ssl.SSLWantReadError:
                 if done:
                     return done
@@ -85,7 +85,7 @@ class TlsSocket:
         left = memoryview(data).cast("B")
         while left:
             piece = left[:_PIECE]
-            self._tls.write(piece)  # type: ignore[arg-type] # it takes any buffer
+            self._tls.write(piece)
             self._flush()
             left = left[_PIECE:]
 
@@ -97,7 +97,8 @@ class TlsSocket:
 
     def settimeout(self, seconds: float | None) -> None:
         """How long each piece may take."""
-        self._plain.settimeout(seconds)
+        if seconds != self._plain.gettimeout():
+            self._plain.settimeout(seconds)  # costs a call of the kernel, and is said before each request
 
     def gettimeout(self) -> float | None:
         """See `settimeout`."""

@@ -5,6 +5,7 @@ as it came. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, certificate 
 """
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ from transship.registry.hosts import HostRules
 from transship.registry.tls import TlsSocket
 
 _TLS_PORT = 443
+_ORIGIN = re.compile(r"[A-Za-z]+://[^/?#]*")
+_MAX_HOSTS = 64
+"""Hosts whose idle connections are kept; a blob host may have a name for each bucket."""
 MAX_ERROR_BYTES = 64 * 1024
 """Of a body that is only an error's or a redirect's, no more is read (threat T9)."""
 
@@ -82,7 +86,8 @@ class Transport:
             "timeout": Timeout(connect=self.network.idle_seconds, read=self.network.idle_seconds),
             "retries": False,
         }
-        self._direct = PoolManager(**self._options)
+        self._direct = PoolManager(_MAX_HOSTS, **self._options)
+        self._ways: dict[str, PoolManager | HTTPConnectionPool] = {}
         self._direct.pool_classes_by_scheme = _checking_pools(self.network)
         self._proxies = {
             scheme: ProxyManager(url, **self._options)
@@ -110,15 +115,14 @@ class Transport:
             NeedsHuman: the host is not one that may be talked to.
             urllib3.exceptions.HTTPError: the network failed.
         """
-        parts = self.hosts.check(url)
-        proxy = self._proxies.get(parts.scheme)
-        if self.network.place(parts.hostname or "", parts.port) is not None:
-            proxy = None
-        pools = self._direct if proxy is None or proxy_bypass(parts.hostname or "") else proxy
-        return pools.urlopen(
+        origin, path = _split(url)
+        way = self._ways.get(origin)
+        if way is None:
+            way = self._ways[origin] = self._find_way(url)
+        return way.urlopen(
             method,
-            url,
-            body=body,
+            url if isinstance(way, PoolManager) else path,
+            body=body,  # type: ignore[arg-type] # views of buffers are sent as they are
             headers={"User-Agent": "transship", "Accept-Encoding": "identity", **headers},
             redirect=False,
             retries=False,
@@ -126,10 +130,28 @@ class Transport:
             decode_content=False,
         )
 
+    def _find_way(self, url: str) -> PoolManager | HTTPConnectionPool:
+        """Judge a host and find the connections to it: once for each, as it costs as much as a small request."""
+        parts = self.hosts.check(url)
+        host = parts.hostname or ""
+        proxy = self._proxies.get(parts.scheme)
+        is_direct = proxy is None or self.network.place(host, parts.port) is not None or bool(proxy_bypass(host))
+        if len(self._ways) >= _MAX_HOSTS:
+            self._ways.clear()
+        return (
+            self._direct.connection_from_host(host, parts.port, parts.scheme) if is_direct or proxy is None else proxy
+        )
+
     def close(self) -> None:
         """Close all idle connections."""
         for pools in (self._direct, *self._proxies.values()):
             pools.clear()
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and host as they are written, and the rest; whether they may be is `HostRules`' question."""
+    found = _ORIGIN.match(url)
+    return (found.group(), url[found.end() :] or "/") if found else (url, "/")
 
 
 def finish(response: BaseHTTPResponse) -> bytes:
@@ -214,7 +236,7 @@ class _CheckingTls(_Checking, HTTPSConnection):
         """See `HTTPConnection`; what is different is who moves the bytes (`tls`)."""
         plain = self._new_conn()
         try:
-            self.sock = TlsSocket(plain, self.context, self.host.rstrip("."))  # type: ignore[assignment] # what is used of a socket
+            self.sock = TlsSocket(plain, self.context, self.host.rstrip("."))  # what http.client uses of a socket
         except BaseException:
             plain.close()
             raise
