@@ -46,7 +46,7 @@ class Noted(MemoryRepository):
     def resolve_all(self, targets: Iterable[Tag | Digest]) -> Mapping[Tag | Digest, Descriptor | None]:
         wanted = list(targets)
         self.asked.append(f"resolve {len(wanted)}")
-        return MemoryRepository.resolve_all(self, wanted)
+        return MemoryRepository.resolve_all(self, [each for each in wanted if not self.fails(each)])
 
     def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         self._meet(blob.digest)
@@ -58,6 +58,16 @@ class Noted(MemoryRepository):
         self._meet(target)
         MemoryRepository.push_manifest(self, manifest, target)
         self.writes.append(target)
+
+    def fetch_manifests(self, digests: Iterable[Digest]) -> Iterator[Manifest]:
+        wanted = list(digests)
+        for digest in wanted:
+            self._meet(digest)
+        return MemoryRepository.fetch_manifests(self, wanted)
+
+    def resolve(self, target: Tag | Digest) -> Descriptor | None:
+        self._meet(target)
+        return MemoryRepository.resolve(self, target)
 
     def _meet(self, what: Digest | Tag) -> None:
         if self.fails(what):
@@ -288,6 +298,36 @@ def test_a_list_that_cannot_be_had_ends_the_copy_only_where_all_is_required(erro
     assert destination.writes == []
     assert problems(destination, source, content) == [error.reason]
     assert destination.tags == {TAG: digest_of(content)}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (RetryLater(Reason.THROTTLED, NEVER), True),
+        (NeedsHuman(Reason.UNSUPPORTED_CONTENT, "of a type nobody knows"), False),
+    ],
+)
+def test_one_that_cannot_be_read_is_told_as_what_it_is(error: TransshipError, *, is_lost: bool) -> None:
+    content = image([b"layer"])
+    bad, good = artifact(content.root.descriptor, b"bad"), artifact(content.root.descriptor, b"good")
+    source, destination = pair(content, bad, good)
+    source.targets_per_request = 100
+    source.fails, source.error = (lambda what: what == digest_of(bad)), error
+    assert problems(destination, source, content) == [error.reason]
+    # To ask for each of a hundred alone would not help a registry that is short of breath.
+    assert (digest_of(good) not in destination.manifests) is is_lost
+
+
+def test_a_tag_that_cannot_be_read_spoils_no_other() -> None:
+    content = image([b"layer"])
+    source, destination = pair(content)
+    push(source, signatures(b"a"), sig(content))
+    push(source, artifact(None, b"sbom"), sig(content, ".sbom"))
+    source.targets_per_request = 100
+    source.fails = lambda what: what == sig(content, ".sbom")
+    source.error = NeedsHuman(Reason.UNSUPPORTED_CONTENT, "of a type nobody knows")
+    assert problems(destination, source, content) == [Reason.UNSUPPORTED_CONTENT]
+    assert set(destination.tags) == {TAG, sig(content)}
 
 
 def test_one_that_cannot_be_written_takes_with_it_what_is_attached_to_it_and_nothing_else() -> None:

@@ -1,5 +1,6 @@
 """What a policy says of signatures, SBOMs and attestations, and what the status says of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,12 +31,12 @@ class Listing(NotedRepository):
     """A repository that counts how often it is asked what is attached to something, and may refuse to say."""
 
     listed: list[Digest] = field(default_factory=list)
-    refusal: TransshipError | None = None
+    refusal: Callable[[], TransshipError] | None = None
 
     def list_referrers(self, subject: Digest) -> tuple[Descriptor, ...]:
         self.listed.append(subject)
         if self.refusal is not None:
-            raise self.refusal
+            raise self.refusal()
         return NotedRepository.list_referrers(self, subject)
 
 
@@ -139,16 +140,16 @@ def test_an_image_that_is_there_with_all_that_is_required_is_left_alone(world: W
 
 
 @pytest.mark.parametrize(
-    ("refusal", "phase", "after"), [(denied(), Phase.STALLED, 0.0), (throttled(), Phase.RETRYING, 30.0)]
+    ("refusal", "phase", "after"), [(denied, Phase.STALLED, 0.0), (throttled, Phase.RETRYING, 30.0)]
 )
 def test_what_is_required_and_cannot_be_listed_keeps_the_image_from_being_promoted(
-    world: World, refusal: TransshipError, phase: Phase, after: float
+    world: World, refusal: Callable[[], TransshipError], phase: Phase, after: float
 ) -> None:
     at_source(world).refusal = refusal
     promoted = desk(world)
     result = promoted.look()
     assert promoted.status.phase is phase
-    assert promoted.image().reason == refusal.reason
+    assert promoted.image().reason == refusal().reason
     assert "source list referrers: what is attached to the image is required: " in promoted.image().message
     assert result is not None
     assert result.not_before == after
@@ -160,15 +161,17 @@ def test_what_is_required_and_cannot_be_listed_keeps_the_image_from_being_promot
     assert holds(world, ONE, *ATTACHED)
 
 
-@pytest.mark.parametrize("refusal", [denied(), throttled()])
-def test_what_cannot_be_listed_is_told_when_the_best_is_good_enough(world: World, refusal: TransshipError) -> None:
+@pytest.mark.parametrize("refusal", [denied, throttled])
+def test_what_cannot_be_listed_is_told_when_the_best_is_good_enough(
+    world: World, refusal: Callable[[], TransshipError]
+) -> None:
     at_source(world).refusal = refusal
     promoted = desk(world, "BestEffort")
     promoted.look()
     assert promoted.status.phase is Phase.PROMOTED
     assert holds(world, ONE, SIGNATURE)
     assert promoted.image().referrers == ReferrersStatus(copied=1, failed=4)
-    told = f"4 could not be copied: source list referrers: {refusal.message}"
+    told = f"4 could not be copied: source list referrers: {refusal().message}"
     assert told in promoted.image().message
 
 

@@ -8,12 +8,12 @@ A list of referrers is what somebody says, and a tag may be anybody's: only mani
 under its very tag, count. What cannot be listed or read is a problem and not an error: the policy says which it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from transship.errors import NeedsHuman, Reason, Side, TransshipError, doing
+from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError, doing
 from transship.oci.closure import MAX_CLOSURE_DESCRIPTORS, MAX_CLOSURE_MANIFEST_BYTES, Closure, closure
 from transship.oci.copier import Copier
 from transship.oci.descriptor import Descriptor
@@ -106,6 +106,7 @@ class _Search:
         self.of_image = {each.descriptor.digest: each for each in image.manifests}
         self.known = dict(self.of_image)
         self.attachments: dict[Digest, Attachment] = {}
+        self.unread: set[Digest] = set()
         self.problems: list[TransshipError] = []
         self.descriptors = 0
         self.content_bytes = 0
@@ -151,36 +152,41 @@ class _Search:
         """What is under the tags that cosign derives from the subjects."""
         of_tag = {tag: subject for subject in subjects for tag in cosign_tags(subject)}
         parts = _parts(list(of_tag), self.source.targets_per_request)
-        answers = self.copier.ask(partial(_try, partial(self._resolve, part)) for part in parts)
-        found = {tag: there for answer in answers for tag, there in (self._sound(answer) or {}).items()}
+        answers = self.copier.ask(partial(self._resolve, part) for part in parts)
+        found = {tag: self._sound(there) for answer in answers for tag, there in answer.items()}
         return [_Tagged(tag, of_tag[tag], there.digest) for tag, there in found.items() if there is not None]
 
-    def _resolve(self, tags: Sequence[Tag]) -> dict[Tag, Descriptor | None]:
-        answers = self.source.resolve_all(tags)
-        return {tag: answers[tag] if tag in answers else self.source.resolve(tag) for tag in tags}
+    def _resolve(self, tags: Sequence[Tag]) -> Mapping[Tag, Descriptor | TransshipError | None]:
+        answers = _try(partial(self.source.resolve_all, tags))
+        if isinstance(answers, TransshipError):
+            return dict.fromkeys(tags, answers)
+        return {tag: answers[tag] if tag in answers else _try(partial(self.source.resolve, tag)) for tag in tags}
 
     def _fetch(self, digests: Sequence[Digest]) -> None:
         parts = _parts(digests, self.source.targets_per_request)
         for answers in self.copier.ask(partial(self._fetch_some, part) for part in parts):
-            for answer in answers:
+            for digest, answer in answers.items():
                 manifest = self._sound(answer)
-                if manifest is not None:
-                    self.known[manifest.descriptor.digest] = manifest
+                if manifest is None:
+                    self.unread.add(digest)
+                else:
+                    self.known[digest] = manifest
 
-    def _fetch_some(self, digests: Sequence[Digest]) -> Sequence[Manifest | TransshipError]:
+    def _fetch_some(self, digests: Sequence[Digest]) -> Mapping[Digest, Manifest | TransshipError]:
         """Several manifests in one request; each by itself when one of them spoils the answer for all."""
         answer = _try(lambda: list(self.source.fetch_manifests(digests)))
         if not isinstance(answer, TransshipError):
-            return answer
-        if len(digests) == 1:
-            return [answer]
-        return [each for digest in digests for each in self._fetch_some([digest])]
+            return {each.descriptor.digest: each for each in answer}
+        if len(digests) == 1 or isinstance(answer, RetryLater):
+            return dict.fromkeys(digests, answer)
+        return {each: found for digest in digests for each, found in self._fetch_some([digest]).items()}
 
     def _take(self, digest: Digest, subject: Digest, *, by_list: bool) -> Iterator[Digest]:
         """Believe that a manifest is attached; it and what is below it may have something attached."""
         manifest = self.known.get(digest)
         if manifest is None:
-            self._lost(digest, subject)
+            if digest not in self.unread:
+                self._lost(digest, subject)
             return
         attachment = Attachment(Closure((manifest,), manifest.blobs), subject)
         if by_list and not attachment.is_listed:
@@ -215,14 +221,14 @@ class _Search:
     def _sound(self, answer: Answer | TransshipError) -> Answer | None:
         if not isinstance(answer, TransshipError):
             return answer
-        self.problems.append(answer)
+        # One answer may have been for many.
+        if not any(each is answer for each in self.problems):
+            self.problems.append(answer)
         return None
 
     def _lost(self, digest: Digest, subject: Digest) -> None:
-        # What could not be read has been noted; what is listed and is not there has not.
-        if not any(str(digest) in each.message for each in self.problems):
-            text = f"the source does not hold {digest}, which it lists as attached to {subject}; push it there again"
-            self.problems.append(NeedsHuman(Reason.SOURCE_MISSING, text, side=Side.SOURCE, step=_STEP))
+        text = f"the source does not hold {digest}, which it lists as attached to {subject}; push it there again"
+        self.problems.append(NeedsHuman(Reason.SOURCE_MISSING, text, side=Side.SOURCE, step=_STEP))
 
     def _note(self, what: str) -> None:
         text = f"not everything that is attached to the image can be copied: {what}"
