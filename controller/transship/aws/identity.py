@@ -9,9 +9,11 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
@@ -187,7 +189,7 @@ class Clients:
 
     def _assume(self, identity: Identity, place: EcrHost) -> boto3.Session:
         sts = self.sts(Identity(), place)
-        core = botocore.session.Session()
+        core = _Session(self._reach)
         provider = _OneRole(lambda: _assume_role(sts, identity))
         core.register_component("credential_provider", CredentialResolver([provider]))
         return boto3.Session(botocore_session=core)
@@ -199,6 +201,8 @@ class _Session(botocore.session.Session):
     def __init__(self, reach: Reach) -> None:
         super().__init__()
         self._reach = reach
+        # What botocore knows of the services takes a while to read, and memory: once is enough for all sessions.
+        self.register_component("data_loader", _loader(self.get_config_variable("data_path")))
 
     def create_client(self, service_name: str, region_name: str | None = None, *others: Any, **options: Any) -> Any:
         """Make a client, with the endpoint and the authorities of `Reach` where it is not told others."""
@@ -206,6 +210,11 @@ class _Session(botocore.session.Session):
         options["endpoint_url"] = options.get("endpoint_url") or self._reach.endpoint(service_name, region)
         options["verify"] = options.get("verify") or self._reach.ca_file
         return super().create_client(service_name, region_name, *others, **options)
+
+
+@lru_cache(maxsize=1)
+def _loader(data_path: str | None) -> botocore.loaders.Loader:
+    return botocore.loaders.create_loader(data_path)
 
 
 class _OneRole(CredentialProvider):

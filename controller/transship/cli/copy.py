@@ -13,6 +13,7 @@ from transship.cli.places import Places
 from transship.cli.progress import watcher
 from transship.errors import TransshipError
 from transship.oci.copier import MEBIBYTE, Copier, Limits
+from transship.oci.referrers import Referrers
 from transship.oci.survey import Survey, Verdict
 
 NOTHING_TO_DO, FAILED, SOMETHING_TO_DO, STOPPED = 0, 1, 2, 130
@@ -23,6 +24,17 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class Mode(StrEnum):
+    """What becomes of what is attached to an image."""
+
+    REQUIRE = "require"
+    BEST_EFFORT = "best-effort"
+    IGNORE = "ignore"
+
+
+_MODES = {Mode.REQUIRE: Referrers.REQUIRE, Mode.BEST_EFFORT: Referrers.BEST_EFFORT, Mode.IGNORE: Referrers.IGNORE}
 
 
 def copy_command(  # noqa: PLR0913 - a command's options
@@ -40,14 +52,17 @@ def copy_command(  # noqa: PLR0913 - a command's options
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="let a tag at the destination move to another digest")
     ] = False,
+    referrers: Annotated[
+        Mode, typer.Option("--referrers", help="signatures, SBOMs and attestations: whether they have to come along")
+    ] = Mode.BEST_EFFORT,
     plain_http: Annotated[
         list[str] | None,
         typer.Option("--plain-http", metavar="HOST[:PORT]", help="registry without TLS; may be this machine"),
     ] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="how the result is printed")] = Format.TEXT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
-    images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 32,
-    blobs: Annotated[int, typer.Option(min=1, max=256, help="blobs at once")] = 32,
+    images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 64,
+    blobs: Annotated[int, typer.Option(min=1, max=256, help="blobs at once")] = 48,
     ranges: Annotated[int, typer.Option(min=0, max=256, help="connections that may join to read large blobs")] = 24,
     memory: Annotated[int, typer.Option(min=4, max=4096, help="MiB that all blobs on their way share")] = 64,
 ) -> None:
@@ -60,7 +75,7 @@ def copy_command(  # noqa: PLR0913 - a command's options
     """
     limits = Limits(memory=memory * MEBIBYTE, blobs=blobs, ranges=ranges, lookups=max(images, blobs))
     places = Places(plain_http or (), connections=images + blobs + ranges)
-    copying = Copying(places, Copier(limits), images=images, overwrite=overwrite)
+    copying = Copying(places, Copier(limits), images=images, referrers=_MODES[referrers], overwrite=overwrite)
     stops = _stop_on_signals(copying)
     try:
         pairs = copying.all_tags(source, destination) if all_tags else [pair_of(source, destination)]
@@ -121,6 +136,7 @@ def _planned(pair: Pair, seen: Survey) -> str:
     lines += [
         f"  missing   {len(seen.lacking.manifests)} of {len(seen.whole.manifests)} manifests",
         f"            {len(seen.lacking.blobs)} of {len(seen.whole.blobs)} blobs",
+        f"            {len(seen.attaching.steps)} attached manifests ({seen.attaching.present} are there)",
         f"            {seen.bytes_missing} of {total} bytes",
         "  requests  " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items()),
     ]
@@ -139,8 +155,13 @@ def _as_json(outcome: Outcome, *, is_plan: bool) -> dict[str, Any]:
             "verdict": str(seen.verdict),
             "bytesTotal": seen.whole.total_bytes,
             "bytesMissing": seen.bytes_missing,
-            "blobsMissing": len(seen.lacking.blobs),
-            "manifestsMissing": len(seen.lacking.manifests),
+            "blobsMissing": seen.blobs_missing,
+            "manifestsMissing": seen.manifests_missing,
+            "referrers": {
+                "missing": len(seen.attaching.steps),
+                "present": seen.attaching.present,
+                "problems": [str(each) for each in seen.attaching.problems],
+            },
             "requests": seen.requests,
         }
     if report is not None:
@@ -150,6 +171,8 @@ def _as_json(outcome: Outcome, *, is_plan: bool) -> dict[str, Any]:
             "blobsCopied": report.blobs_copied,
             "blobsMounted": report.blobs_mounted,
             "manifestsCopied": report.manifests_copied,
+            "referrersCopied": len(report.attached.written),
+            "referrersFailed": [str(each) for each in report.attached.problems],
         }
     if error is not None:
         found |= {"error": {"reason": str(error.reason), "message": str(error)}}

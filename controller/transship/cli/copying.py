@@ -10,6 +10,7 @@ from transship.errors import NeedsHuman, Reason, Side, TransshipError
 from transship.oci.copier import Copier
 from transship.oci.copy import CopyReport, copy, prove
 from transship.oci.reference import Reference, Repository
+from transship.oci.referrers import Referrers
 from transship.oci.survey import Survey, Verdict, survey
 from transship.oci.threads import Threads
 
@@ -83,13 +84,15 @@ class Copying:
         places: opens repositories.
         copier: moves blobs.
         images: how many images are worked on at once.
+        referrers: what becomes of what is attached to the images.
         overwrite: whether tags may move.
     """
 
-    def __init__(self, places: Places, copier: Copier, *, images: int, overwrite: bool) -> None:
+    def __init__(self, places: Places, copier: Copier, *, images: int, referrers: Referrers, overwrite: bool) -> None:
         self._places = places
         self._copier = copier
         self._threads = Threads(images, "image")
+        self._referrers = referrers
         self._overwrite = overwrite
         self._is_stopped = False
 
@@ -138,7 +141,7 @@ class Copying:
         except TransshipError as error:
             watch.ended(name, f"failed: {error}")
             return Outcome(pair, seen, error=error)
-        watch.ended(name, f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there, proven")
+        watch.ended(name, _told(report))
         return Outcome(pair, seen, report)
 
     def _survey(self, pair: Pair) -> Survey:
@@ -149,6 +152,7 @@ class Copying:
             pair.source.target,
             pair.destination.tag,
             copier=self._copier,
+            referrers=self._referrers,
             overwrite=self._overwrite,
         )
 
@@ -161,10 +165,11 @@ class Copying:
             seen.lacking,
             self._copier,
             tag=seen.tag,
+            attaching=seen.attaching,
             progress=partial(watch.moved, str(pair.destination)),
             cancelled=lambda: self._is_stopped,
         )
-        prove(destination, seen.whole, seen.tag, self._copier)
+        prove(destination, seen.whole, seen.tag, self._copier, report.attached.written)
         return report
 
     def _open(self, pair: Pair) -> tuple[Place, Place]:
@@ -172,3 +177,12 @@ class Copying:
             self._places.open(pair.source.repository, Side.SOURCE),
             self._places.open(pair.destination.repository, Side.DESTINATION),
         )
+
+
+def _told(report: CopyReport) -> str:
+    said = f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there"
+    if report.attached.written:
+        said += f", {len(report.attached.written)} attached manifests with it"
+    if report.attached.problems:
+        said += f"; {len(report.attached.problems)} attached could not be copied: {report.attached.problems[0]}"
+    return f"{said}; proven"

@@ -45,6 +45,7 @@ class Places:
         self._docker = TokenCredentials(self._transport, DockerConfig(default_file(environment)))
         self._gates = Gates(connections)
         self._lock = threading.Lock()
+        self._opened: dict[tuple[Repository, Side], HttpRepository] = {}
         self._aws: AwsRegistries | None = None
 
     def open(self, repository: Repository, side: Side) -> Place:
@@ -52,7 +53,10 @@ class Places:
         if _LIKE_ECR.search(repository.registry.host):
             return self._registries().open(repository, side)
         gate = self._gates.of(repository.registry)
-        return HttpRepository(repository, side, self._transport, self._docker, gate)
+        with self._lock:
+            if (repository, side) not in self._opened:
+                self._opened[repository, side] = HttpRepository(repository, side, self._transport, self._docker, gate)
+            return self._opened[repository, side]
 
     def _registries(self) -> "AwsRegistries":
         with self._lock:

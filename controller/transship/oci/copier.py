@@ -41,9 +41,9 @@ class Limits:
     """
 
     memory: int = 64 * MEBIBYTE
-    blobs: int = 32
+    blobs: int = 48
     ranges: int = 24
-    lookups: int = 32
+    lookups: int = 64
     restarts: int = 3
 
 

@@ -10,6 +10,7 @@ under its very tag, count. What cannot be listed or read is a problem and not an
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
@@ -26,6 +27,15 @@ MAX_REFERRERS = 100
 """Manifests attached to one subject that are looked at (threat T9)."""
 MAX_DEPTH = 4
 """How far the referrers of referrers are followed."""
+
+
+class Referrers(StrEnum):
+    """What becomes of signatures, SBOMs and attestations."""
+
+    REQUIRE = "Require"
+    BEST_EFFORT = "BestEffort"
+    IGNORE = "Ignore"
+
 
 _COSIGN = (".sig", ".att", ".sbom")
 _STEP = "list referrers"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from transship.errors import NeedsHuman, Reason, Side, doing
+from transship.oci.attaching import Attaching, missing_attached
 from transship.oci.closure import Closure, closure
 from transship.oci.copier import Copier
 from transship.oci.copy import Missing, missing
@@ -11,6 +12,7 @@ from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import Manifest
 from transship.oci.reference import Tag
+from transship.oci.referrers import Referrers, find_attached
 from transship.oci.store import Destination, Source
 
 
@@ -31,12 +33,14 @@ class Survey:
         lacking: what the destination lacks of it.
         tag: what the image is to be called there; None for its digest alone.
         tagged: what that tag points at now.
+        attaching: what is to be done about what is attached to it.
     """
 
     whole: Closure
     lacking: Missing
     tag: Tag | None
     tagged: Descriptor | None
+    attaching: Attaching
 
     @property
     def root(self) -> Descriptor:
@@ -46,7 +50,7 @@ class Survey:
     @property
     def verdict(self) -> Verdict:
         """What there is to do."""
-        if self.lacking:
+        if self.lacking or self.attaching:
             return Verdict.COPY
         is_tagged = self.tag is None or (self.tagged is not None and self.tagged.digest == self.root.digest)
         return Verdict.PRESENT if is_tagged else Verdict.ADD_TAG
@@ -54,18 +58,29 @@ class Survey:
     @property
     def bytes_missing(self) -> int:
         """Bytes that have to be moved."""
-        gone = self.lacking.blobs | self.lacking.manifests
-        return sum(each.size for each in self.whole.descriptors if each.digest in gone)
+        gone = self.lacking.blobs | self.lacking.manifests | self.attaching.lacking
+        every = (*self.whole.descriptors, *self.attaching.beside(self.whole))
+        return sum(each.size for each in every if each.digest in gone)
+
+    @property
+    def blobs_missing(self) -> int:
+        """Blobs that have to be moved, those of what is attached included."""
+        return len(self.lacking.blobs.union(*(step.lacking.blobs for step in self.attaching.steps)))
+
+    @property
+    def manifests_missing(self) -> int:
+        """Manifests that have to be put, those of what is attached included."""
+        return len(self.lacking.manifests.union(*(step.lacking.manifests for step in self.attaching.steps)))
 
     @property
     def requests(self) -> dict[str, int]:
         """Requests a copy would make, by kind, when nothing has to be tried again."""
         if self.verdict is Verdict.PRESENT:
             return {}
-        writes = len(self.lacking.manifests)
-        if self.tag is not None and self.root.digest not in self.lacking.manifests:
+        writes = self.manifests_missing + sum(len(step.tags) for step in self.attaching.steps)
+        if self.tag is not None and (self.attaching or self.root.digest not in self.lacking.manifests):
             writes += 1
-        blobs = len(self.lacking.blobs)
+        blobs = self.blobs_missing
         return {
             "read blob": blobs,
             "push blob": 2 * blobs,
@@ -81,6 +96,7 @@ def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether
     tag: Tag | None,
     *,
     copier: Copier,
+    referrers: Referrers = Referrers.BEST_EFFORT,
     overwrite: bool = False,
 ) -> Survey:
     """Look at both registries.
@@ -113,7 +129,16 @@ def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether
     # A root that the tag does not lead to is put again rather than asked for: that costs the same.
     is_there = tagged is not None and tagged.digest == found.digest
     lacking = missing(destination, whole, copier, root_is_there=is_there)
-    return Survey(whole, lacking, tag, tagged)
+    return Survey(whole, lacking, tag, tagged, _attaching(source, destination, whole, referrers, copier))
+
+
+def _attaching(
+    source: Source, destination: Destination, whole: Closure, referrers: Referrers, copier: Copier
+) -> Attaching:
+    if referrers is Referrers.IGNORE:
+        return Attaching()
+    found = find_attached(source, whole, copier)
+    return missing_attached(destination, found, copier, is_required=referrers is Referrers.REQUIRE)
 
 
 def _ask(

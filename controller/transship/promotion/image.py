@@ -12,10 +12,10 @@ from transship.oci.copy import CopyProgress, CopyReport, Missing, copy, missing,
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference
-from transship.oci.referrers import find_attached
+from transship.oci.referrers import Referrers, find_attached
 from transship.oci.store import Destination, Source
 from transship.promotion.plan import AddTag, Copy, Decision, Observed, Present, Wanted, decide
-from transship.promotion.policy import Namespace, PromotionPolicy, Referrers, Route, route
+from transship.promotion.policy import Namespace, PromotionPolicy, Route, route
 from transship.promotion.ports import Registries
 from transship.promotion.sight import Sight
 from transship.promotion.status import Outcome, ReferrersStatus

@@ -8,12 +8,12 @@ its source is computed from the policy alone (design §4).
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
 from transship.errors import NeedsHuman, Reason
 from transship.oci.reference import Reference, Registry, Repository
+from transship.oci.referrers import Referrers
 from transship.promotion.desired import (
     ROLE_ARN,
     RepositorySettings,
@@ -30,14 +30,6 @@ T = TypeVar("T")
 
 class PolicyError(ValueError):
     """A PromotionPolicy that cannot be used; the message says which field and what to write instead."""
-
-
-class Referrers(StrEnum):
-    """What becomes of signatures, SBOMs and attestations."""
-
-    REQUIRE = "Require"
-    BEST_EFFORT = "BestEffort"
-    IGNORE = "Ignore"
 
 
 @dataclass(frozen=True, slots=True)

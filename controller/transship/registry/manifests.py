@@ -27,9 +27,13 @@ class Manifests:
         self._exchange = exchange
         self._repository = repository
         self._side = side
+        self.listed: frozenset[Tag] | None = None
+        """Every tag of the repository, when it has just been listed."""
 
     def resolve(self, target: Tag | Digest) -> Descriptor | None:
         """See `oci.store.Resolver`."""
+        if self._is_absent(target):
+            return None
         asked = self._asked("resolve", target)
         response = self._exchange.send(asked, self._request("HEAD", target))
         finish(response)
@@ -44,7 +48,14 @@ class Manifests:
 
     def read(self, target: Tag | Digest) -> Manifest | None:
         """See `oci.store.Fetcher`."""
+        if self._is_absent(target):
+            return None
         return self._get(self._asked("read manifest", target), target)
+
+    def _is_absent(self, target: Tag | Digest) -> bool:
+        """Whether a tag that somebody derives from a digest was not on the list; a person's tag is always asked for."""
+        is_derived = isinstance(target, Tag) and target.name.startswith("sha256-")
+        return is_derived and self.listed is not None and target not in self.listed
 
     def missing(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         """See `oci.store.Inventory`."""

@@ -83,8 +83,10 @@ class HttpRepository:
         return self._blobs.missing(blobs)
 
     def list_tags(self) -> Iterator[Tag]:
-        """See `Lister`."""
-        return self._tags.all()
+        """See `Lister`; what is listed to its end also tells which derived tags need not be asked for."""
+        listed = tuple(self._tags.all())
+        self._manifests.listed = frozenset(listed)
+        return iter(listed)
 
     def push_blob(self, blob: Descriptor, chunks: Iterator[Chunk], mount: Repository | None = None) -> bool:
         """See `Pusher`."""

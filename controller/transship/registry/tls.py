@@ -13,6 +13,7 @@ import ssl
 from typing import Any
 
 _PIECE = 256 * 1024
+_FIRST_PIECE = 16 * 1024
 
 
 class TlsSocket:
@@ -36,7 +37,7 @@ class TlsSocket:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._room = memoryview(bytearray(_PIECE))
+        self._room = memoryview(bytearray(_FIRST_PIECE))
         self._shake_hands()
 
     def _shake_hands(self) -> None:
@@ -52,10 +53,13 @@ class TlsSocket:
 
     def _fill(self) -> None:
         count = self._plain.recv_into(self._room)
-        if count:
-            self._incoming.write(self._room[:count])
-        else:
+        if not count:
             self._incoming.write_eof()
+            return
+        self._incoming.write(self._room[:count])
+        if count == len(self._room) < _PIECE:
+            # Hundreds of connections only ever carry small answers, and shall not take the memory of layers.
+            self._room = memoryview(bytearray(2 * count))
 
     def _flush(self) -> None:
         if self._outgoing.pending:
