@@ -161,6 +161,15 @@ def test_a_blob_that_many_images_want_at_once_is_read_once_and_sent_once() -> No
     assert (source.served.total(), destination.committed.total()) == (3 * FIRST, 1)
 
 
+def test_a_blob_that_landed_after_an_image_had_asked_for_it_is_not_sent_again() -> None:
+    source, destination, copier = Well(), Store(), Copier()
+    wanted = source.hold(content(100))
+    assert copier.missing_blobs(destination, wanted)
+    assert [each.by for each in bring(copier, source, destination, wanted)] == ["copied"]
+    assert [each.by for each in bring(copier, source, destination, wanted)] == ["shared"]
+    assert destination.committed.total() == 1
+
+
 def test_the_same_blob_goes_to_each_repository_that_wants_it() -> None:
     source, copier = Well(), Copier()
     wanted = source.hold(content(100))

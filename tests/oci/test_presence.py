@@ -53,6 +53,17 @@ def test_a_repository_that_proved_wrong_is_asked_about_everything_and_no_other_o
     assert (known.unknown(HERE, [A, B]), known.unknown(THERE, [A, B])) == ({A, B}, set())
 
 
+def test_what_a_repository_did_not_hold_is_forgotten_unless_it_was_brought_since_the_question() -> None:
+    clock = Clock()
+    known = Presence(clock)
+    known.add(HERE, [A])
+    clock.now += SECONDS + 1
+    asked_at = known.now()
+    known.add(HERE, [B])
+    known.lost(HERE, [A, B, C], asked_at)
+    assert [known.holds(HERE, each) for each in (A, B, C)] == [False, True, False]
+
+
 def test_only_so_much_is_remembered_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "MAX_KNOWN", 2)
     known = Presence()

@@ -142,10 +142,11 @@ class Copier:
     def _look_up(self, destination: Destination, blobs: Sequence[Descriptor]) -> frozenset[Digest]:
         """Ask for blobs, and tell those who wait for the answers."""
         gone: frozenset[Digest] | None = None
+        asked_at = self.presence.now()
         try:
             gone = frozenset[Digest]().union(*self.ask(self._questions(destination, blobs)))
             self.presence.add(destination.repository, {blob.digest for blob in blobs} - gone)
-            self.presence.lost(destination.repository, gone)
+            self.presence.lost(destination.repository, gone, asked_at)
             return gone
         finally:
             with self._lock:

@@ -47,11 +47,16 @@ class Presence:
         with self._lock:
             return (repository, digest) in self._known
 
-    def lost(self, repository: Repository, digests: Iterable[Digest]) -> None:
-        """A repository was seen not to hold these."""
+    def now(self) -> float:
+        """The time that `lost` is to be told, in seconds."""
+        return self._clock()
+
+    def lost(self, repository: Repository, digests: Iterable[Digest], asked_at: float) -> None:
+        """A repository did not hold these when it was asked; what was brought since then is there all the same."""
         with self._lock:
-            for digest in digests:
-                self._known.pop((repository, digest), None)
+            for key in [(repository, digest) for digest in digests]:
+                if self._known.get(key, asked_at) < asked_at:
+                    del self._known[key]
 
     def forget(self, repository: Repository) -> None:
         """A repository does not hold what it was thought to hold."""
