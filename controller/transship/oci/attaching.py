@@ -141,7 +141,9 @@ class _Look:
         subjects = list(dict.fromkeys(each.subject for each in there))
         lists = self.copier.ask(partial(self.destination.list_referrers, subject) for subject in subjects)
         # A longer list is not followed to its end.
-        ends = {subject: listed for subject, listed in zip(subjects, lists, strict=True) if len(listed) <= MAX_REFERRERS}
+        ends = {
+            subject: listed for subject, listed in zip(subjects, lists, strict=True) if len(listed) <= MAX_REFERRERS
+        }
         return frozenset(
             each.digest
             for each in there
