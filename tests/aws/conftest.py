@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 import yaml
 from botocore.config import Config
@@ -21,6 +23,8 @@ from transship.cli.registries import AwsRegistries
 ACCOUNTS = Path(__file__).with_name("accounts.yaml")
 DEVELOPMENT, PRODUCTION, TOOLS = "111111111111", "222222222222", "333333333333"
 REGION = "eu-west-1"
+LOADER = botocore.loaders.create_loader()
+"""Reads botocore's models once for all clients of the tests."""
 
 
 def user_of(name: str) -> Mapping[str, str]:
@@ -51,7 +55,9 @@ class Aws:
     def ecr(self, name: str, region: str = REGION) -> Any:
         """boto3 as somebody: what an independent look at ECR is made with."""
         user = user_of(name)
-        session = boto3.Session(user["accessKeyId"], user["secretAccessKey"], region_name=region)
+        core = botocore.session.Session()
+        core.register_component("data_loader", LOADER)
+        session = boto3.Session(user["accessKeyId"], user["secretAccessKey"], region_name=region, botocore_session=core)
         config = Config(proxies={"https": self.twin.proxy_url}, retries={"total_max_attempts": 1})
         client = session.client("ecr", config=config, verify=str(self.twin.ca_path))
         self.clients.append(client)
