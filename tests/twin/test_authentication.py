@@ -73,6 +73,17 @@ def test_a_wrong_secret_is_found_out(world: World) -> None:
         world.client("sts", session=liar).get_caller_identity()
 
 
+def test_what_a_signature_does_not_cover_is_not_believed(world: World) -> None:
+    for service, call, code in (
+        ("ecr", "describe_repositories", "InvalidSignatureException"),
+        ("sts", "get_caller_identity", "SignatureDoesNotMatch"),
+    ):
+        client = world.client(service)
+        client.meta.events.register("before-send", lambda request, **_: request.headers.add_header("X-Amz-Extra", "x"))
+        with pytest.raises(ClientError, match=f"{code}.*not signed: x-amz-extra"):
+            getattr(client, call)()
+
+
 def test_an_unknown_access_key_is_refused(world: World) -> None:
     nobody = {"AccessKeyId": "AKIANOTTHERE", "SecretAccessKey": "guess"}
     with pytest.raises(ClientError, match="UnrecognizedClientException"):

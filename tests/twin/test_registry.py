@@ -14,6 +14,7 @@ import yaml
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
+import ecr_twin
 from ecr_twin import Twin, principals, shapes
 from ecr_twin.actions import ACTIONS
 from twin.clients import OTHER_REGION, SOURCE, Clock, Launch, World, configuration, tarball
@@ -177,6 +178,28 @@ def test_the_program_serves_until_it_is_told_to_stop(distribution_binary: Path, 
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_a_configuration_is_all_that_the_program_needs_to_be_told(distribution_binary: Path, tmp_path: Path) -> None:
+    config = tmp_path / "accounts.yaml"
+    config.write_text(yaml.safe_dump(configuration()), encoding="utf-8")
+    command = [sys.executable, "-m", "ecr_twin", "--config", str(config)]
+    environment = {
+        "PATH": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": str(Path(ecr_twin.__file__).parents[1]),
+    }
+    without = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert without.returncode == 2
+    assert "There is no distribution v3 binary: name one with --distribution" in without.stderr
+    environment["ECR_TWIN_DISTRIBUTION"] = str(distribution_binary)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert Path(ready["ca"]).is_relative_to(tmp_path)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert not Path(ready["ca"]).exists()
 
 
 def test_a_mistake_in_the_configuration_is_named(distribution_binary: Path, tmp_path: Path) -> None:

@@ -1,33 +1,59 @@
-"""Command line: ``python -m ecr_twin --config accounts.yaml --state-dir DIR --distribution BINARY``."""
+"""Command line: ``python -m ecr_twin --config accounts.yaml [--state-dir DIR] [--distribution BINARY]``."""
 
 import argparse
 import asyncio
 import json
 import logging
+import os
+import shutil
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ecr_twin.config import Config, load
 from ecr_twin.errors import ConfigError
 from ecr_twin.server import Server, run_until
+
+_VARIABLE = "ECR_TWIN_DISTRIBUTION"
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when ready."""
     parser = argparse.ArgumentParser(prog="ecr_twin", description="A stand-in for Amazon ECR and STS on loopback.")
     parser.add_argument("--config", type=Path, required=True, help="YAML file with Regions and accounts")
-    parser.add_argument("--state-dir", type=Path, required=True, help="folder for database, blobs, CA and logs")
-    parser.add_argument("--distribution", type=Path, required=True, help="path of a distribution v3 binary")
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        help="folder for database, blobs, CA and logs; by default one that is removed at the end",
+    )
+    parser.add_argument(
+        "--distribution",
+        type=Path,
+        help=f"a distribution v3 binary; by default ${_VARIABLE}, or `registry` on the PATH",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(_serve(load(arguments.config), arguments.state_dir, arguments.distribution))
+        with ExitStack() as stack:
+            state_dir = arguments.state_dir or Path(stack.enter_context(TemporaryDirectory(prefix="ecr-twin-")))
+            asyncio.run(_serve(load(arguments.config), state_dir, arguments.distribution or _distribution()))
     except (ConfigError, OSError) as error:
         print(f"ecr_twin: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _distribution() -> Path:
+    found = os.environ.get(_VARIABLE) or shutil.which("registry")
+    if not found:
+        raise ConfigError(
+            "There is no distribution v3 binary: name one with --distribution or "
+            f"${_VARIABLE}, or put it on the PATH as `registry`."
+        )
+    return Path(found)
 
 
 async def _serve(config: Config, state_dir: Path, distribution: Path) -> None:

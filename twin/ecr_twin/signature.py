@@ -79,6 +79,12 @@ class Verifier:
             raise Refusal(codes.unknown_key, "The security token included in the request is invalid.")
         if (given["service"], given["region"]) != (service, region):
             raise Refusal(codes.mismatch, f"Credential should be scoped to a valid region and to service '{service}'.")
+        unsigned = _unsigned(request, given)
+        if unsigned:
+            raise Refusal(
+                codes.mismatch,
+                f"There were headers present in the request which were not signed: {', '.join(unsigned)}",
+            )
         key = ReadOnlyCredentials(given["key"], credential.secret, token)
         self._fresh(request, codes)
         if not hmac.compare_digest(_signature(request, given, key), given["signature"]):
@@ -105,6 +111,12 @@ class Verifier:
                 codes.mismatch,
                 f"Signature {what}: {stamp:%Y%m%dT%H%M%SZ} is now {than} than {now:%Y%m%dT%H%M%SZ} by over 15 min.",
             )
+
+
+def _unsigned(request: SignedRequest, given: re.Match[str]) -> list[str]:
+    """Headers that a signature has to cover and does not: host, and every x-amz- header [D: signature-v4]."""
+    must = {"host"} | {name for name in request.headers if name.startswith("x-amz-")}
+    return sorted(must - set(given["signed"].split(";")))
 
 
 def _signature(request: SignedRequest, given: re.Match[str], key: ReadOnlyCredentials) -> str:
