@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oci.images import image, multi_arch
 from oci.moving import BUFFER, Store, Well, bring, content, cut, idle, small_buffers, wait_until
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
+from transship.oci import flow, ranges
 from transship.oci.buffers import SHARE
 from transship.oci.closure import closure
 from transship.oci.copier import Cancelled, Copier, Limits
@@ -329,9 +330,36 @@ def test_what_somebody_has_to_change_is_tried_once() -> None:
 # --- more readers, when one connection is the limit
 
 
+class Hands:
+    """A clock that goes when the test says so, for a process that never works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._lock = threading.Lock()
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self.now += seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def process_time(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    found = Hands()
+    for module in (flow, ranges):
+        monkeypatch.setattr(module, "time", found)
+    return found
+
+
 @pytest.mark.parametrize("memory", [64, 8])
-def test_readers_join_where_a_connection_is_slow(memory: int) -> None:
+def test_readers_join_where_a_connection_is_slow(memory: int, hands: Hands) -> None:
     source, destination = Well(pause=0.002, chunk_bytes=BUFFER), Store()
+    source.before = lambda _digest, _at: hands.advance(0.002)
     wanted = source.hold(content(12 * FIRST))
     bring(Copier(Limits(memory=memory * BUFFER, ranges=5)), source, destination, wanted)
     assert 1 < source.most_readers <= 6
@@ -339,10 +367,12 @@ def test_readers_join_where_a_connection_is_slow(memory: int) -> None:
     assert len(source.rooms) <= memory
 
 
-def test_nobody_joins_where_reading_is_not_what_is_waited_for() -> None:
+def test_nobody_joins_where_reading_is_not_what_is_waited_for(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One thread does both, or the clock would go on by what is sent while something is read.
+    monkeypatch.setattr(Copier, "_may_read_ahead", lambda _: False)
     source, destination = Well(), Store()
     wanted = source.hold(content(12 * FIRST))
-    destination.between = lambda _blob, _count: time.sleep(0.0005)
+    destination.between = lambda _blob, _count: hands.advance(0.002)
     bring(Copier(), source, destination, wanted)
     assert source.most_readers == 1
 
