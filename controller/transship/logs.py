@@ -34,6 +34,11 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    quiet_libraries()
+
+
+def quiet_libraries() -> None:
+    """Keep libraries from logging requests, whose headers and URLs hold credentials, whatever level is asked for."""
     # What is retried is told once by whoever gives up, with a sentence; each try would only be noise.
     for name in ("stamina", "botocore.credentials"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

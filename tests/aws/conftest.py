@@ -1,6 +1,8 @@
 """The twin with three accounts, and whoever acts there."""
 
+import io
 import json
+import logging
 import os
 import time
 import uuid
@@ -17,7 +19,9 @@ import pytest
 import yaml
 from botocore.config import Config
 
+from aws.fleet import CANARY, DESKS, SAID
 from ecr_twin import Twin
+from ecr_twin.canary import spellings
 from transship.cli.registries import AwsRegistries
 
 ACCOUNTS = Path(__file__).with_name("accounts.yaml")
@@ -87,6 +91,20 @@ class Aws:
         return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_that_was_said_holds_a_secret() -> Iterator[None]:
+    """All that this suite logs at the loudest, prints and writes into statuses is searched for the canary."""
+    heard, ours = io.StringIO(), logging.getLogger("transship")
+    handler, level = logging.StreamHandler(heard), ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    yield
+    ours.removeHandler(handler)
+    ours.setLevel(level)
+    said = "\n".join([heard.getvalue(), *SAID, *(f"{each.resource} {each.published}" for each in DESKS)])
+    assert not [each for each in spellings(CANARY) if each in said]
+
+
 def _start(config: Mapping[str, Any], folder: Path, distribution: Path, ahead: list[timedelta]) -> Twin:
     return Twin(config, folder, distribution, lambda: time.time() + ahead[0].total_seconds())
 
@@ -97,7 +115,7 @@ Launch = Callable[..., Twin]
 @pytest.fixture(scope="session")
 def launch_accounts(distribution_binary: Path, crane_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
     def launch(ahead: list[timedelta], **profile: Any) -> Twin:
-        config = yaml.safe_load(ACCOUNTS.read_text()) | {"profile": profile}
+        config = yaml.safe_load(ACCOUNTS.read_text()) | {"profile": profile, "canary": CANARY}
         return _start(config, tmp_path_factory.mktemp("accounts") / "state", distribution_binary, ahead)
 
     return launch

@@ -22,6 +22,12 @@ DEVELOPMENT = Registry("111111111111.dkr.ecr.eu-west-1.amazonaws.com")
 PRODUCTION = Registry("222222222222.dkr.ecr.eu-west-1.amazonaws.com")
 ROLE = "arn:aws:iam::111111111111:role/transship-source"
 WORKERS = 8
+CANARY = "canary-in-every-secret-5f1d"
+"""Part of every secret that the tests' twins hand out."""
+SAID: list[str] = []
+"""What commands have printed; looked through for CANARY at the end."""
+DESKS: list[Desk] = []
+"""All requests; so are their statuses."""
 PER_REQUEST = 50
 
 
@@ -63,6 +69,7 @@ def desk(
     """A request for images, each (repository, tag), and the promoter that looks at it, with as many workers."""
     wanted = {f"c{number}": f"{to}/{path}:{tag}" for number, (path, tag) in enumerate(images)}
     made = Desk(World(), wanted, [promotion(**spec)])
+    DESKS.append(made)
     made.promoter = Promoter(registries, Copier(), made.clock, in_parallel)
     return made
 

@@ -1,6 +1,7 @@
 """`transship explain`, as somebody asks who has just been refused (on the ECR twin)."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from aws.conftest import Aws
-from aws.fleet import DEVELOPMENT, PRODUCTION, ROLE, build, unhurried
+from aws.conftest import Aws, user_of
+from aws.fleet import CANARY, DEVELOPMENT, PRODUCTION, ROLE, SAID, build, unhurried
 from aws.test_policy_commands import resource
 from ecr_twin import Fault
+from ecr_twin.canary import spellings
 from oci.images import Content, image, multi_arch
 from transship.aws.permissions import PULL
 from transship.cli.app import app
@@ -39,7 +41,9 @@ def explain(aws: Aws, tmp_path: Path) -> Explain:
         file = tmp_path / "policy.yaml"
         wanted = {"source": BY_ROLE, "destinationRepository": {"create": True}, **spec}
         file.write_text(yaml.safe_dump(resource(**wanted)))
-        return CliRunner().invoke(app, ["explain", "-f", str(file), *arguments])
+        result = CliRunner().invoke(app, ["explain", "-f", str(file), *arguments])
+        SAID.append(result.output)
+        return result
 
     return run
 
@@ -88,6 +92,18 @@ def test_a_repository_policy_that_lacks_us_is_given_as_json_and_mends_it(aws: Aw
     assert "no resource-based policy allows it" in missing["message"]
     aws.set_policy(path, missing["statement"])
     assert explain(f"{PRODUCTION}/{path}:v1", source=direct).exit_code == 0
+
+
+def test_the_loudest_logs_of_a_command_hold_no_secret(
+    explain: Explain, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRANSSHIP_LOG_LEVEL", "debug")
+    caplog.set_level(logging.DEBUG)
+    result = explain(f"{PRODUCTION}/{path}:v1")
+    assert result.exit_code == 0
+    said = caplog.text + result.output
+    secrets = spellings(CANARY) | {user_of("transship-controller")["secretAccessKey"], "X-Amz-Signature"}
+    assert not [each for each in secrets if each in said]
 
 
 @pytest.mark.parametrize("content", [image([b"layer"]), multi_arch()], ids=["an image", "an index"])

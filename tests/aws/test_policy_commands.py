@@ -10,6 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from aws.fleet import SAID
 from aws.test_source_access import EDITOR, LAMBDA, PRODUCTION, READER, SID, host
 from transship.aws.policy_document import Grant, PolicyDocument
 from transship.cli.app import app
@@ -42,7 +43,9 @@ def run(aws: Any, tmp_path: Path) -> Run:
     def run(command: str, *arguments: str, **spec: Any) -> Any:
         file = tmp_path / "policy.yaml"
         file.write_text(yaml.safe_dump_all([{"kind": "Namespace", "metadata": {"name": "shop"}}, resource(**spec)]))
-        return CliRunner().invoke(app, ["policy", command, "--file", str(file), *arguments])
+        result = CliRunner().invoke(app, ["policy", command, "--file", str(file), *arguments])
+        SAID.append(result.output)
+        return result
 
     return run
 

@@ -94,6 +94,7 @@ class Config:
 
     Attributes:
         signing_seconds: F4; how long after a push a managed signature appears.
+        canary: a word that is part of every token, session key and presigned URL; see `canary`.
         cleanup_seconds: F5; how long after its subject a referrer is removed.
     """
 
@@ -106,6 +107,7 @@ class Config:
     events: Delivery = PERFECT
     signing_seconds: float = 5.0
     cleanup_seconds: float = 86400.0
+    canary: str = ""
 
 
 def load(source: Config | Mapping[str, Any] | Path) -> Config:
@@ -137,6 +139,7 @@ def load(source: Config | Mapping[str, Any] | Path) -> Config:
         events=_events(top.node("events"), answers),
         signing_seconds=top.take("signingSeconds", (int, float), 5.0),
         cleanup_seconds=top.take("cleanupSeconds", (int, float), 86400.0),
+        canary=top.take("canary", str, ""),
     )
     top.done()
     _unique_keys(accounts)

@@ -40,6 +40,7 @@ class Directory:
         self._connection = connection
         self._clock = clock
         self._started_at = clock()
+        self._canary = config.canary
         self.providers = {item.arn: item for account in config.accounts.values() for item in account.providers}
         self.confined = frozenset(account.id for account in config.accounts.values() if account.confined)
         self._organizations = {account.id: account.organization for account in config.accounts.values()}
@@ -83,7 +84,7 @@ class Directory:
             "INSERT INTO sessions (access_key_id, secret, session_token, role_arn, session_name, expires_at, policy,"
             " tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                access_key_id, secrets.token_urlsafe(30), secrets.token_urlsafe(240), role.arn, session.name,
+                access_key_id, self._secret(30), self._secret(240), role.arn, session.name,
                 self._clock() + session.seconds, session.policy, json.dumps(dict(session.tags)),
             ),
         )  # fmt: skip
@@ -91,6 +92,9 @@ class Directory:
         if credential is None:
             raise AssertionError(access_key_id)
         return credential
+
+    def _secret(self, size: int) -> str:
+        return self._canary + secrets.token_urlsafe(size)
 
     def exists(self, name: str) -> bool:
         """Tell whether an account id, or the ARN of a user, a role or a role's session, is known (R4).

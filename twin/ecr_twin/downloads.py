@@ -36,10 +36,11 @@ class Download:
 class Downloads:
     """Makes download URLs and recognises them again. Only ``host`` is signed, so a Range header is free."""
 
-    def __init__(self, seconds: int, clock: Clock) -> None:
+    def __init__(self, seconds: int, clock: Clock, canary: str = "") -> None:
         self._key = secrets.token_bytes(32)
         self.seconds = seconds
         self._clock = clock
+        self._canary = canary
 
     def url(self, repository: Repository, digest: str, access_key_id: str) -> str:
         """Make the URL for one layer of one repository."""
@@ -47,7 +48,7 @@ class Downloads:
         region = repository.registry.region
         path = f"/{repository.id}/{digest.removeprefix('sha256:')}"
         query = {
-            "X-Amz-Security-Token": secrets.token_urlsafe(180),
+            "X-Amz-Security-Token": self._canary + secrets.token_urlsafe(180),
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
             "X-Amz-Date": stamp,
             "X-Amz-SignedHeaders": "host",
@@ -81,4 +82,4 @@ class Downloads:
 
     def _sign(self, host: str, path: str, query: Mapping[str, str]) -> str:
         text = "\n".join((host, path, urlencode(sorted(query.items()))))
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return self._canary + hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()

@@ -57,7 +57,7 @@ class Services:
         self.history = History(connection)
         self.directory = Directory(config, connection, self.clock)
         self.tokens = Tokens(connection, self.directory, _lifetime(config), self.clock)
-        self.downloads = Downloads(config.profile.blob_url_seconds, self.clock)
+        self.downloads = Downloads(config.profile.blob_url_seconds, self.clock, config.canary)
         self.answer(config)
         self.open(connection)
 
@@ -166,7 +166,7 @@ class Services:
 
 
 def _lifetime(config: Config) -> Lifetime:
-    return Lifetime(config.token_lifetime_seconds, config.profile.token_outlives_session)
+    return Lifetime(config.token_lifetime_seconds, config.profile.token_outlives_session, config.canary)
 
 
 @lru_cache(maxsize=1024)

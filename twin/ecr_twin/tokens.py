@@ -28,10 +28,11 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long tokens live, and whether they outlive the STS session that minted them (A8, [?])."""
+    """How long tokens live, whether they outlive the STS session that minted them (A8, [?]), and a `canary`."""
 
     seconds: int
     outlives_session: bool
+    canary: str = ""
 
 
 class Tokens:
@@ -54,7 +55,7 @@ class Tokens:
             "type": "DATA_KEY",
             "expiration": int(expires_at),
         }
-        password = base64.b64encode(json.dumps(body).encode()).decode()
+        password = self.lifetime.canary + base64.b64encode(json.dumps(body).encode()).decode()
         self._connection.execute(
             "INSERT INTO tokens (password_hash, access_key_id, region, expires_at) VALUES (?, ?, ?, ?)",
             (_hash(password), caller.access_key_id, region, expires_at),

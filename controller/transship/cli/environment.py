@@ -5,11 +5,16 @@ import os
 import typer
 from pydantic import ValidationError
 
+from transship import logs
 from transship.settings import Settings
 
 
 def load_settings(exit_code: int = 2) -> Settings:
-    """The settings; one that cannot be read is named, and ends the process."""
+    """The settings; one that cannot be read is named, and ends the process.
+
+    Commands log nothing of their own; their libraries are kept quiet here, as the operator keeps them.
+    """
+    logs.quiet_libraries()
     try:
         return Settings()  # type: ignore[call-arg] # every field has a default or comes from the environment
     except ValidationError as error:

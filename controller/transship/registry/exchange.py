@@ -32,8 +32,8 @@ class Request:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether it can be sent again: a stream cannot."""
-        return self.body is None or isinstance(self.body, bytes)
+        """Whether it can be sent again: a stream cannot, and bytes of a blob would be added to those sent before."""
+        return not self.body or (isinstance(self.body, bytes) and self.kind is not Kind.UPLOAD)
 
     @property
     def mounts_from(self) -> str:
