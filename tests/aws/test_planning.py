@@ -144,6 +144,18 @@ def test_a_hundred_images_are_promoted_and_looking_again_costs_four_calls(aws: A
     assert calls == {"ecr:BatchGetImage": 4}, "one call for each request on each side"
 
 
+def test_a_layer_that_ten_images_share_is_read_and_sent_once(aws: Aws) -> None:
+    path, contents = aws.repository(), small_images(10)
+    build(aws.act_as("ci", quotas=unhurried()), path, contents)
+    request = desk(aws.act_as("transship-controller", quotas=unhurried()), [(path, tag) for tag in contents])
+    aws.twin.ledger.reset()
+    request.look()
+    assert request.status.phase is Phase.PROMOTED
+    blobs = {blob.digest for content in contents.values() for manifest in content.manifests for blob in manifest.blobs}
+    counts = requests(aws.twin)
+    assert counts["ecr:CompleteLayerUpload"] == counts["s3:GetObject"] == len(blobs)
+
+
 def test_a_repository_is_described_once_for_all_images_until_the_next_resync_or_until_it_is_gone(aws: Aws) -> None:
     place = f"shop/checkout-{uuid.uuid4().hex[:8]}"
     registries, there = aws.act_as("transship-controller", resync=3600.0), Repository.of(PRODUCTION, place)
