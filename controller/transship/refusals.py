@@ -3,6 +3,11 @@
 Two columns of the same table: codes of the ECR API (`of_api`) and codes and statuses of the distribution API
 (`of_registry`). The first row that matches counts. The adapters add who refused what to whom; what follows is decided
 here and nowhere else.
+
+`Row.next` is acted upon where there is something to act with: slowing down by `aws.traffic`, checking and waiting for
+propagation by `aws.repositories` and `aws.repository_policy`. Of the distribution API, credentials are renewed by
+`registry.exchange` and blobs sent again by `oci.copier`, which know of a status or an error and not of rows: there
+the column says what they do. What is left when that was in vain is `heals`.
 """
 
 from collections.abc import Iterable

@@ -27,7 +27,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from transship.denials import Denial
 from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
-from transship.refusals import of_api
+from transship.refusals import Row, of_api
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{1,60}\Z")
 
@@ -57,12 +57,23 @@ def code_of(error: ClientError) -> str:
     return code if _CODE.match(code) else ""
 
 
+def row_of(error: ClientError) -> Row:
+    """What an answer means, as the table has it: for whoever acts on its `next`."""
+    return of_api(code_of(error), _status_of(error), _text_of(error))
+
+
+def _status_of(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _text_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
 def from_answer(doing: str, error: ClientError) -> TransshipError:
     """What an error that AWS answered means for what happens next (the table is `refusals.API`)."""
-    code = code_of(error)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    text = str(error.response.get("Error", {}).get("Message", ""))
-    row = of_api(code, status, text)
+    code, status, text = code_of(error), _status_of(error), _text_of(error)
+    row = row_of(error)
     denial = Denial.read(text) if row.reason is Reason.DENIED else None
     advice = str(denial or row.advice or "check the policy's settings and the account's quotas")
     mapped = row.error(row.reason, f"cannot {doing}: AWS answered {code or f'HTTP {status}'}; {advice}")

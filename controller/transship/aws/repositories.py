@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from transship.aws.failures import aws_errors, code_of
+from transship.aws.failures import aws_errors, code_of, row_of
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
 from transship.aws.locks import RepositoryLocks
@@ -24,6 +24,7 @@ from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Repository
 from transship.promotion.desired import Encryption, RepositorySettings
 from transship.promotion.policy import PromotionPolicy
+from transship.refusals import Next
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -186,7 +187,7 @@ class _Opened:
         try:
             self.client.create_repository(**creation(self.host, self.repository, self.settings))
         except ClientError as error:
-            if code_of(error) != "RepositoryAlreadyExistsException":
+            if row_of(error).next is not Next.CHECK:
                 raise
             return False
         return True

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from transship.aws.failures import aws_errors, code_of
+from transship.aws.failures import aws_errors, code_of, row_of
 from transship.aws.hosts import EcrHost
 from transship.aws.policy_document import Grant, PolicyDocument
 from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.reference import Repository
+from transship.refusals import Next
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -65,7 +66,7 @@ class Opened:
             except ClientError as error:
                 if code_of(error) == "RepositoryPolicyNotFoundException":
                     return
-                if "principal not found" in str(error.response.get("Error", {}).get("Message", "")).lower():
+                if row_of(error).next is Next.WAIT_FOR_PROPAGATION:
                     raise _unknown_principal(self.repository, document) from None
                 raise
 
