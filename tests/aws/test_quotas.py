@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transship.aws.quotas import MAX_WAIT_SECONDS, PUBLISHED, SHARE, Bucket, Place, Quotas, Rates, Turn
+from transship.aws.quotas import MAX_WAIT_SECONDS, PUBLISHED, SHARE, UNPUBLISHED, Bucket, Place, Quotas, Rates, Turn
 from transship.errors import Reason, RetryLater
 
 HERE = Place("222222222222", "eu-west-1", "PutImage")
@@ -125,6 +125,11 @@ def test_each_account_region_and_action_has_a_bucket_of_its_own() -> None:
     for place in (HERE, *OTHERS):
         assert quotas.take(place).waited == 0.0
     assert quotas.take(HERE).waited == pytest.approx(1.0)
+
+
+def test_a_read_whose_rate_is_not_published_does_not_hold_back_writing() -> None:
+    assert Rates().of("ListImageReferrers") > 5 * Rates().of("PutImage")
+    assert Rates().of("SetRepositoryPolicy") == UNPUBLISHED * SHARE
 
 
 def test_who_waits_when_another_call_is_throttled_waits_for_its_retry_after_too() -> None:

@@ -28,10 +28,18 @@ PUBLISHED: Mapping[str, float] = {
 }
 """Calls a second for an account in a Region (ecr.md §3); all of them can be raised by AWS."""
 UNPUBLISHED = 10.0
-"""For actions whose rate AWS does not publish."""
+"""For actions whose rate AWS does not publish and that write."""
+UNPUBLISHED_READS: Mapping[str, float] = dict.fromkeys(
+    ("ListImageReferrers", "DescribeImages", "ListImages", "DescribeRepositories"), 100.0
+)
+"""For those that read: a tenth of the smallest published rate of a read, so that asking does not hold back writing.
+
+Should it be too much somewhere, the first throttled answer cuts it.
+"""
 SHARE = 0.97
 """The part of a rate that is used by default, because clocks and networks are not exact."""
 
+_DEFAULTS = {**UNPUBLISHED_READS, **PUBLISHED}
 _BURST_SECONDS = 0.1
 _CUT = 0.5
 _LEAST_SHARE = 0.02
@@ -71,7 +79,7 @@ class Rates:
 
     def of(self, action: str) -> float:
         """Calls a second of an action."""
-        return self.exact.get(action) or PUBLISHED.get(action, UNPUBLISHED) * self.scale
+        return self.exact.get(action) or _DEFAULTS.get(action, UNPUBLISHED) * self.scale
 
 
 def _positive(part: str, number: str) -> float:
