@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oci.moving import BUFFER, small_buffers, wait_until
@@ -81,6 +81,18 @@ def test_beyond_his_share_everybody_gets_the_same_part_at_most_and_all_of_it_or_
     assert second.borrow(6) is not None
 
 
+def test_nothing_is_lent_that_somebody_holds_already_though_he_holds_more_than_his_part_by_now() -> None:
+    budget = Budget(20 * BUFFER)
+    first = admit(budget)
+    held = first.borrow(20 - 2 * SHARE)
+    assert held is not None
+    second = admit(budget)
+    assert second.borrow(1) is None
+    first.put(held[0], is_own=False)
+    assert second.borrow(2) is None
+    assert second.borrow(1) is not None
+
+
 def test_nothing_is_lent_while_somebody_waits_to_begin() -> None:
     budget = Budget((2 * SHARE + 1) * BUFFER)
     first, second = admit(budget), admit(budget)
@@ -102,6 +114,7 @@ def test_a_buffer_is_used_again() -> None:
 STEPS = st.lists(st.tuples(st.sampled_from(["begin", "own", "borrow", "put", "end"]), st.integers(0, 7)), max_size=60)
 
 
+@settings(max_examples=300)
 @given(st.integers(1, 20), STEPS)
 def test_whatever_is_done_no_more_is_given_than_there_is_and_all_of_it_comes_back(
     memory: int, steps: list[tuple[str, int]]
