@@ -10,7 +10,8 @@ from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
 from transship.cli.wiring import build_registries
 from transship.oci.reference import Registry
-from transship.registry.transport import Network, Transport, finish
+from transship.registry.network import Network
+from transship.registry.transport import Transport, finish
 from transship.settings import Settings
 
 pytestmark = pytest.mark.twin

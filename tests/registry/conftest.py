@@ -15,9 +15,10 @@ from transship.oci import backoff
 from transship.oci.reference import Registry, Repository
 from transship.registry.auth import Basic, Credentials
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.patience import Patience
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 HASTE = Patience(sleep=lambda _: None)
 SECRET = "canary-of-a-password"  # noqa: S105 - what must never be seen again

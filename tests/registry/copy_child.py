@@ -15,8 +15,9 @@ from transship.oci.copy import copy, missing, prove
 from transship.oci.reference import Registry, Repository, Tag
 from transship.registry.auth import Anonymous
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 
 def main(source: str, destination: str, at_once: str, blobs: str, *images: str) -> None:

@@ -9,8 +9,9 @@ from transship.oci.digest import Digest
 from transship.oci.reference import Registry, Repository
 from transship.registry.auth import Anonymous
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 
 @pytest.fixture

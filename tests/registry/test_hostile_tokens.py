@@ -16,9 +16,10 @@ from transship.registry import bearer
 from transship.registry.auth import Login
 from transship.registry.bearer import TokenCredentials
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 LOGIN = Login("canary-user", SECRET)
 TAG = Tag("v1")

@@ -6,7 +6,8 @@ import pytest
 from registry.hostile import HostileServer
 from transship.errors import NeedsHuman, Reason
 from transship.registry.hosts import HostRules
-from transship.registry.transport import Network, Transport, ca_file_of
+from transship.registry.network import Network
+from transship.registry.transport import Transport, ca_file_of
 
 NOTHING_ALLOWED = HostRules()
 

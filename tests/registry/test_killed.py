@@ -23,8 +23,9 @@ from transship.errors import Side
 from transship.oci.reference import Registry, Repository, Tag
 from transship.registry.auth import Anonymous
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 CHILD = Path(__file__).with_name("copy_child.py")
 TAG = Tag("v1")

@@ -13,10 +13,11 @@ from transship.errors import Reason, RetryLater, Side
 from transship.oci.reference import Registry, Repository, Tag
 from transship.registry.auth import Anonymous
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.pace import MAX_WAIT_SECONDS, Gate, Gates, Time
 from transship.registry.patience import Patience
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 TAG = Tag("v1")
 

@@ -22,8 +22,9 @@ from transship.oci.referrers import MAX_REFERRERS, find_attached
 from transship.oci.referrers_tag import fallback_tag
 from transship.registry.auth import Anonymous
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 SUBJECT = Digest.of(b"subject")
 

@@ -25,8 +25,9 @@ from transship.oci.reference import Registry, Repository
 from transship.registry.auth import Login
 from transship.registry.bearer import TokenCredentials
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport
+from transship.registry.transport import Transport
 
 WRITER, READER = Login("writer", SECRET), Login("reader", SECRET)
 HTPASSWD = "writer:$2b$05$abcdefghijklmnopqrstuuUUeXwVNSz4yQW3PK7SxUVCL7UROAiT6\n"

@@ -1,6 +1,7 @@
 """Copying references without a cluster: look, copy, prove, for as many images at once as there are places."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -110,6 +111,10 @@ class Copying:
         tags = sorted(self._places.open(here, Side.SOURCE).list_tags())
         if not tags:
             raise NeedsHuman(Reason.SOURCE_MISSING, f"{here} has no tags, or does not exist", side=Side.SOURCE)
+        with suppress(TransshipError):
+            # What is not there need not be asked for, and the destination learns in one request who we are, not in all
+            # those that come at once; where it may not be listed, it will say so again when it matters.
+            self._places.open(there, Side.DESTINATION).list_tags()
         return [Pair(Reference(here, tag, None), Reference(there, tag, None)) for tag in tags]
 
     def plan(self, pairs: Iterable[Pair]) -> Sequence[Outcome]:

@@ -12,9 +12,10 @@ from transship.oci.store import Destination, Lister
 from transship.registry.bearer import TokenCredentials
 from transship.registry.docker_config import DockerConfig, default_file
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.pace import Gates
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport, ca_file_of
+from transship.registry.transport import Transport, ca_file_of
 
 if TYPE_CHECKING:
     from transship.cli.registries import AwsRegistries

@@ -23,10 +23,11 @@ from transship.registry.auth import Credentials, NoLogins
 from transship.registry.bearer import TokenCredentials
 from transship.registry.docker_config import DockerConfig
 from transship.registry.hosts import HostRules
+from transship.registry.network import Network
 from transship.registry.pace import Gates
 from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Network, Transport, ca_file_of
+from transship.registry.transport import Transport, ca_file_of
 
 
 def _now() -> datetime:

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from itertools import chain
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from transship.errors import Reason, Side, TransshipError
@@ -19,11 +18,12 @@ from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.reference import Repository
 from transship.oci.store import Chunk
+from transship.registry.answer import Answer
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
 from transship.registry.pace import Kind
 from transship.registry.redirect import REDIRECTS, origin, upload_url
-from transship.registry.transport import finish, is_read, read_into
+from transship.registry.transport import finish
 
 _EMPTY = {"Content-Length": "0"}
 _GIVEN = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
@@ -152,11 +152,9 @@ class Reader:
             self._check(response, host, start, is_part=is_part)
             yield _Stream(self._asked, host, response)
         finally:
-            if is_read(response):
-                response.release_conn()
             response.close()
 
-    def _ask(self, request: Request) -> tuple[BaseHTTPResponse, str]:
+    def _ask(self, request: Request) -> tuple[Answer, str]:
         """Ask where the bytes were the last time, and the registry when they are not given there any more."""
         if self._there is not None:
             there = self._there
@@ -170,7 +168,7 @@ class Reader:
             self._there = url
         return response, url
 
-    def _check(self, response: BaseHTTPResponse, host: str, start: int, *, is_part: bool) -> None:
+    def _check(self, response: Answer, host: str, start: int, *, is_part: bool) -> None:
         if response.status == HTTPStatus.OK and start == 0:
             self.takes_ranges = not is_part
             return
@@ -179,7 +177,7 @@ class Reader:
         if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise self._asked.retry(Reason.REGISTRY_ERROR, f"{host} did not continue {self._asked.what} there")
 
-    def _refused(self, response: BaseHTTPResponse, host: str) -> TransshipError:
+    def _refused(self, response: Answer, host: str) -> TransshipError:
         refusal = Refusal.read(response)
         if host != origin(self._exchange.url(self._path))[1]:
             # Not the registry's word: a presigned URL that is too old, or a blob host in trouble. Ask again later.
@@ -202,7 +200,7 @@ class Reader:
 class _Stream:
     """Implements `oci.store.Stream`."""
 
-    def __init__(self, asked: Asked, host: str, response: BaseHTTPResponse) -> None:
+    def __init__(self, asked: Asked, host: str, response: Answer) -> None:
         self._asked = asked
         self._host = host
         self._response = response
@@ -210,6 +208,6 @@ class _Stream:
     def readinto(self, room: memoryview) -> int:
         """See `oci.store.Stream`."""
         try:
-            return read_into(self._response, room)
+            return self._response.readinto(room)
         except HTTPError as error:
             raise unreachable(self._asked, self._host, error) from None

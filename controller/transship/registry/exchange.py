@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from transship.errors import Reason, TransshipError
 from transship.oci.reference import Repository
+from transship.registry.answer import Answer
 from transship.registry.auth import Access, Credentials
 from transship.registry.failures import Asked, Refusal, failure, retry_after, unreachable
 from transship.registry.pace import Kind, Pace, Unpaced
@@ -38,8 +38,9 @@ class Request:
     @property
     def mounts_from(self) -> str:
         """The path of the repository a blob is to be mounted from, which has to be readable; empty for none."""
-        parts = urlsplit(self.path)
-        return parse_qs(parts.query).get("from", [""])[0] if self.method == "POST" else ""
+        if self.method != "POST" or "from=" not in self.path:
+            return ""
+        return parse_qs(urlsplit(self.path).query).get("from", [""])[0]
 
 
 class Exchange:
@@ -60,7 +61,7 @@ class Exchange:
         self._credentials = credentials
         self._base = transport.hosts.base_url(repository.registry.host)
 
-    def send(self, asked: Asked, request: Request) -> BaseHTTPResponse:
+    def send(self, asked: Asked, request: Request) -> Answer:
         """Send a request and return whatever the registry answers; its body has to be read or closed.
 
         A refused Authorization is renewed and tried once more: on 401, and on 403 because that is how ECR answers an
@@ -87,7 +88,7 @@ class Exchange:
         finish(response)
         return self._open(asked, url, request, renewed)
 
-    def fetch(self, asked: Asked, request: Request) -> tuple[BaseHTTPResponse, str]:
+    def fetch(self, asked: Asked, request: Request) -> tuple[Answer, str]:
         """Send a request that reads and follow where it leads; returns the answer and the host that gave it.
 
         Raises:
@@ -96,7 +97,7 @@ class Exchange:
         response, url = self.follow(asked, request)
         return response, origin(url)[1]
 
-    def follow(self, asked: Asked, request: Request) -> tuple[BaseHTTPResponse, str]:
+    def follow(self, asked: Asked, request: Request) -> tuple[Answer, str]:
         """Send a request that reads and follow where it leads; returns the answer and the URL that gave it.
 
         Such a URL may be signed, and then it is a secret.
@@ -117,7 +118,7 @@ class Exchange:
         response.close()
         raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} redirects {asked.what} more than {MAX_HOPS} times")
 
-    def fetch_there(self, asked: Asked, url: str, request: Request) -> BaseHTTPResponse:
+    def fetch_there(self, asked: Asked, url: str, request: Request) -> Answer:
         """Send a request that reads to where an earlier one led, without asking the registry again.
 
         Raises:
@@ -127,7 +128,7 @@ class Exchange:
         self._check_encoding(asked, url, response)
         return response
 
-    def expect(self, asked: Asked, request: Request, *wanted: int) -> BaseHTTPResponse:
+    def expect(self, asked: Asked, request: Request, *wanted: int) -> Answer:
         """Send a request, and raise what any status but the wanted ones means.
 
         Raises:
@@ -142,7 +143,7 @@ class Exchange:
         """The URL of a path below `/v2/`; a whole URL stays itself."""
         return path if "://" in path else f"{self._base}/v2/{path}"
 
-    def _open(self, asked: Asked, url: str, request: Request, authorization: str | None) -> BaseHTTPResponse:
+    def _open(self, asked: Asked, url: str, request: Request, authorization: str | None) -> Answer:
         headers = dict(request.headers)
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -156,7 +157,7 @@ class Exchange:
             _place(asked, error)
             raise
 
-    def _paced(self, url: str, request: Request, headers: Mapping[str, str]) -> BaseHTTPResponse:
+    def _paced(self, url: str, request: Request, headers: Mapping[str, str]) -> Answer:
         """Wait for the registry's turn; a host it sends us on to has rates of its own, which nobody published."""
         pace = self._pace if self.is_ours(url) else Unpaced()
         answered = pace.turn(request.method, request.kind)
@@ -177,7 +178,7 @@ class Exchange:
             _place(asked, error)
             raise
 
-    def _renew(self, asked: Asked, request: Request, refused: str | None, response: BaseHTTPResponse) -> str | None:
+    def _renew(self, asked: Asked, request: Request, refused: str | None, response: Answer) -> str | None:
         """What to try instead; what was refused, when there is nothing else."""
         challenge = ", ".join(response.headers.getlist("WWW-Authenticate"))
         registry, scope = self._repository.registry, self._scope(request)
@@ -201,7 +202,7 @@ class Exchange:
         return origin(url) == origin(self._base)
 
     @staticmethod
-    def _check_encoding(asked: Asked, url: str, response: BaseHTTPResponse) -> None:
+    def _check_encoding(asked: Asked, url: str, response: Answer) -> None:
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             response.close()
             raise asked.human(

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
@@ -18,6 +17,7 @@ from transship.denials import Denial
 from transship.errors import NeedsHuman, Reason, RetryLater, Side, TransshipError
 from transship.oci.reference import Repository
 from transship.refusals import Row, of_registry
+from transship.registry.answer import Answer
 from transship.registry.transport import finish
 
 _CODE = re.compile(r"[A-Z][A-Z_]{1,39}\Z")
@@ -63,7 +63,7 @@ class Refusal:
     after: float | None = None
 
     @classmethod
-    def read(cls, response: BaseHTTPResponse) -> "Refusal":
+    def read(cls, response: Answer) -> "Refusal":
         """Read status, code and denial of an error answer, and be done with it."""
         body = finish(response)
         denial = Denial.read(body.decode("utf-8", "replace"))
@@ -132,9 +132,11 @@ def _code(body: bytes) -> str:
     return code if _CODE.match(code) else ""
 
 
-def retry_after(response: BaseHTTPResponse) -> float | None:
+def retry_after(response: Answer) -> float | None:
     """Seconds the other side asked to be left alone; None when it did not say."""
-    text = response.headers.get("Retry-After", "")
+    text = response.headers.get("Retry-After")
+    if not text:
+        return None
     if re.fullmatch(r"\d{1,6}", text):
         return float(text)
     try:

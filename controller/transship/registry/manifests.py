@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from transship.errors import Reason, Side
@@ -11,6 +10,7 @@ from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.manifest import MANIFEST_TYPES, MAX_MANIFEST_BYTES, InvalidManifest, Manifest
 from transship.oci.reference import Repository, Tag
+from transship.registry.answer import Answer
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
 from transship.registry.transport import finish
@@ -129,12 +129,12 @@ class Manifests:
         return Asked(self._side, step, self._repository, str(target))
 
 
-def media_type_of(response: BaseHTTPResponse) -> str:
+def media_type_of(response: Answer) -> str:
     """The media type of an answer, without parameters."""
     return response.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
-def _described(response: BaseHTTPResponse) -> Descriptor | None:
+def _described(response: Answer) -> Descriptor | None:
     """The descriptor a HEAD answer gives, if it gives all of it; GET need not carry the digest (ecr.md §2, row 22)."""
     try:
         digest = Digest.parse(response.headers.get("Docker-Content-Digest", ""))
@@ -145,7 +145,7 @@ def _described(response: BaseHTTPResponse) -> Descriptor | None:
     return Descriptor(media_type, digest, size) if media_type in MANIFEST_TYPES and size > 0 else None
 
 
-def read_content(asked: Asked, host: str, response: BaseHTTPResponse) -> bytes:
+def read_content(asked: Asked, host: str, response: Answer) -> bytes:
     """The body of an answer that is a manifest.
 
     Raises:
@@ -153,7 +153,7 @@ def read_content(asked: Asked, host: str, response: BaseHTTPResponse) -> bytes:
         NeedsHuman: UnsupportedContent, when it is larger than a manifest may be.
     """
     try:
-        content = response.read(MAX_MANIFEST_BYTES + 1, decode_content=False)
+        content = response.read(MAX_MANIFEST_BYTES + 1)
     except HTTPError as error:
         raise unreachable(asked, host, error) from None
     finally:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import ProtocolError
 
+from transship.registry.answer import Answer
 from transship.registry.failures import retry_after
 from transship.registry.transport import finish
 
@@ -38,7 +38,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
     between: Callable[[float, float], float] = random.uniform
 
-    def send(self, once: Callable[[], BaseHTTPResponse]) -> BaseHTTPResponse:
+    def send(self, once: Callable[[], Answer]) -> Answer:
         """The answer to a request that can be repeated, or the last of its refusals.
 
         Raises:

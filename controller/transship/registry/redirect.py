@@ -8,9 +8,8 @@ import re
 from functools import lru_cache
 from urllib.parse import urljoin
 
-from urllib3 import BaseHTTPResponse
-
 from transship.errors import Reason
+from transship.registry.answer import Answer
 from transship.registry.failures import Asked
 from transship.registry.transport import finish
 
@@ -31,7 +30,7 @@ def _origin(scheme: str, host: str) -> tuple[str, str]:
     return scheme, host.lower().removesuffix(default)
 
 
-def next_url(asked: Asked, url: str, response: BaseHTTPResponse) -> str:
+def next_url(asked: Asked, url: str, response: Answer) -> str:
     """Where an answer sends the request; the answer is finished.
 
     Raises:
@@ -44,7 +43,7 @@ def next_url(asked: Asked, url: str, response: BaseHTTPResponse) -> str:
     return _join(asked, url, location)
 
 
-def upload_url(asked: Asked, url: str, response: BaseHTTPResponse) -> str:
+def upload_url(asked: Asked, url: str, response: Answer) -> str:
     """Where an upload continues: at the same registry, whatever the answer says.
 
     Raises:

@@ -14,8 +14,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from urllib3 import BaseHTTPResponse
-
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
@@ -23,6 +21,7 @@ from transship.oci.manifest import OCI_INDEX, InvalidManifest, Manifest
 from transship.oci.reference import Registry, Repository, Tag
 from transship.oci.referrers import MAX_REFERRERS
 from transship.oci.referrers_tag import fallback_tag, listing, without
+from transship.registry.answer import Answer
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure
 from transship.registry.manifests import Manifests, media_type_of, read_content
@@ -162,7 +161,7 @@ class Referrers:
                 return tuple(found)
         raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} does not end its list of referrers of {subject}")
 
-    def _page(self, asked: Asked, response: BaseHTTPResponse) -> tuple[Descriptor, ...] | None:
+    def _page(self, asked: Asked, response: Answer) -> tuple[Descriptor, ...] | None:
         if response.status == HTTPStatus.OK and media_type_of(response) == OCI_INDEX:
             return _entries(asked, read_content(asked, asked.host, response))
         if response.status in REDIRECTS or response.status == HTTPStatus.OK:
@@ -192,7 +191,7 @@ def _entries(asked: Asked, content: bytes) -> tuple[Descriptor, ...]:
         ) from error
 
 
-def _next(response: BaseHTTPResponse) -> str:
+def _next(response: Answer) -> str:
     """The query of the next page; of where that is said to be nothing else counts, for the rest is known."""
     link = _NEXT.search(response.headers.get("Link", ""))
     query = urlsplit(link.group(1)).query if link else ""

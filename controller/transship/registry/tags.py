@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from transship.errors import Reason, Side
 from transship.oci.reference import Repository, Tag
+from transship.registry.answer import Answer
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
 from transship.registry.pace import Kind
@@ -58,9 +58,9 @@ class Tags:
             query = f"&last={last.group(1)}"
         raise self._asked.retry(Reason.REGISTRY_ERROR, f"the list of tags of {self._repository} does not end")
 
-    def _read(self, host: str, response: BaseHTTPResponse) -> bytes:
+    def _read(self, host: str, response: Answer) -> bytes:
         try:
-            content = response.read(MAX_PAGE_BYTES + 1, decode_content=False)
+            content = response.read(MAX_PAGE_BYTES + 1)
         except HTTPError as error:
             raise unreachable(self._asked, host, error) from None
         finally:

@@ -13,11 +13,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
 from transship.oci.reference import Registry
+from transship.registry.answer import Answer
 from transship.registry.auth import Login
 from transship.registry.failures import network, retry_after
 from transship.registry.patience import Patience
@@ -87,13 +87,13 @@ class TokenClient:
             raise _unreachable(server, network(error)) from None  # its text holds the URL with its query
         return _token(server, content)
 
-    def _read(self, response: BaseHTTPResponse) -> bytes:
+    def _read(self, response: Answer) -> bytes:
         """The answer's body, as far as it may be read; a server that only drips is left."""
         deadline = self._clock() + MAX_SECONDS
         content = bytearray()
         try:
             while len(content) <= MAX_TOKEN_BYTES and self._clock() < deadline:
-                chunk = response.read1(MAX_TOKEN_BYTES + 1 - len(content), decode_content=False)
+                chunk = response.read_some(MAX_TOKEN_BYTES + 1 - len(content))
                 if not chunk:
                     return bytes(content)
                 content += chunk
@@ -144,7 +144,7 @@ def _use(lifetime: Any) -> float:
     return seconds - min(_MARGIN, seconds / 4)
 
 
-def _refusal(server: TokenServer, response: BaseHTTPResponse, login: Login | None) -> TransshipError:
+def _refusal(server: TokenServer, response: Answer, login: Login | None) -> TransshipError:
     finish(response)
     said = f"{server.host} answered HTTP {response.status} for a token for {server.registry}"
     if response.status in _REDIRECTS:
