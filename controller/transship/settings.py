@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     promotion_workers: int = Field(8, ge=1, le=256, description="requests that are promoted at the same time")
     copy_memory_mib: int = Field(64, ge=4, le=4096, description="MiB that all blobs on their way share")
     copy_blobs: int = Field(48, ge=1, le=256, description="blobs that are moved at the same time")
-    copy_ranges: int = Field(24, ge=0, le=256, description="connections that may join to read large blobs in ranges")
+    copy_ranges: int = Field(20, ge=0, le=256, description="connections that may join to read large blobs in ranges")
     copy_lookups: int = Field(64, ge=1, le=256, description="requests at the same time that only ask or put a manifest")
     image_workers: int = Field(8, ge=1, le=256, description="images that are planned or copied at the same time")
     event_workers: int = Field(4, ge=1, le=64, description="workloads and hooks that are judged at the same time")

@@ -63,7 +63,7 @@ def copy_command(  # noqa: PLR0913 - a command's options
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 64,
     blobs: Annotated[int, typer.Option(min=1, max=256, help="blobs at once")] = 48,
-    ranges: Annotated[int, typer.Option(min=0, max=256, help="connections that may join to read large blobs")] = 24,
+    ranges: Annotated[int, typer.Option(min=0, max=256, help="connections that may join to read large blobs")] = 20,
     memory: Annotated[int, typer.Option(min=4, max=4096, help="MiB that all blobs on their way share")] = 64,
 ) -> None:
     """Copy an image exactly: every manifest and blob as it is, tag and digest kept, and proven at the end.

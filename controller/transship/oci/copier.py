@@ -42,7 +42,7 @@ class Limits:
 
     memory: int = 64 * MEBIBYTE
     blobs: int = 48
-    ranges: int = 24
+    ranges: int = 20
     lookups: int = 64
     restarts: int = 3
 
@@ -103,7 +103,9 @@ class Copier:
         self._budget = Budget(self.limits.memory)
         self._lookups = Threads(self.limits.lookups, "lookup")
         self._movers = Threads(self.limits.blobs, "blob")
-        self._readers = Threads(self.limits.blobs + self.limits.ranges, "read")
+        self._readers = Threads(
+            2 * self.limits.blobs + self.limits.ranges, "read"
+        )  # a blob may need one to read, one to hash
         self._lock = threading.Lock()
         self._flights: dict[tuple[Repository, Digest], _Flight] = {}
         self._asking: dict[tuple[Repository, Digest], Future[bool | None]] = {}
@@ -184,7 +186,8 @@ class Copier:
             Cancelled: `is_cancelled` said so.
             RetryLater, NeedsHuman: the first failure; what only this call wanted is stopped then.
         """
-        waiting = {blob.digest: self._join(source, destination, blob, tell) for blob in blobs}
+        wanted = {blob.digest: blob for blob in blobs}
+        waiting = {digest: self._join(source, destination, blob, tell) for digest, blob in wanted.items()}
         try:
             while waiting:
                 arrived = self._wait(waiting, is_cancelled)

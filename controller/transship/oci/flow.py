@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from transship.errors import Reason, RetryLater
 from transship.oci.buffers import BUFFER_BYTES, Allowance
 from transship.oci.descriptor import Descriptor
+from transship.oci.hashing import Beside, Inline
 from transship.oci.ranges import Filled, Over, Range, Ranges, Wishes, mismatch
 from transship.oci.store import BlobReader, Chunk
 
@@ -30,7 +31,7 @@ JOINED_RANGE = 2 * BUFFER_BYTES
 _LOOK_AFTER = 0.1
 _SLOW_WAIT = 0.6
 _SLOW_RATE = 150e6
-_BUSY = 0.5
+_BUSY = 0.8
 """Of one processor: with more, it is not the network that holds things up, and more connections would not help."""
 _ENOUGH = 400e6
 """Bytes a second of all blobs together: with more, hashing and encrypting are the next limit anyway."""
@@ -89,6 +90,7 @@ class Flow:
         wishes = Wishes(self._check_wanted, self._is_unwanted, self._take_own, self._put_back, self._widen)
         self._ranges = Ranges(blob, reader, wishes)
         self._by_consumer: Generator[Filled, None, None] | None = None
+        self._is_read_ahead = joining.reads_ahead and blob.size > allowance.share * BUFFER_BYTES
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """The blob in order; the last chunk comes only when size and digest agree. To be iterated once.
@@ -97,28 +99,35 @@ class Flow:
             RetryLater: ContentMismatch, or whatever reading raises after its own retries.
             NeedsHuman: whatever reading raises.
         """
-        hasher, at = self._blob.digest.hasher(), 0
+        hashing, at = self._hashing(), 0
         try:
             self._begin()
             while at < self._blob.size:
                 filled = self._next(at)
                 try:
                     view = memoryview(filled.buffer)[: filled.length]
-                    hasher.update(view)
+                    hashing.update(view)
                     at += filled.length
                     if at == self._blob.size:
-                        self._finish(hasher.hexdigest())
+                        self._finish(hashing.wait())
                     step = CHUNK_BYTES if filled.length < self._blob.size else BUFFER_BYTES
                     for start in range(0, filled.length, step):
                         yield view[start : start + step]
                 finally:
+                    hashing.wait()
                     self._put_back(filled.buffer, filled.is_own)
             if not self._blob.size:
-                self._finish(hasher.hexdigest())
+                self._finish(hashing.wait())
         except Over:
             raise RetryLater(Reason.PENDING, f"nobody waits for blob {self._blob.digest} any more") from None
         finally:
+            hashing.end()
             self.stop()
+
+    def _hashing(self) -> Inline | Beside:
+        """Beside the sending while there are processors to spare, and enough to hash that a thread pays."""
+        hasher = self._blob.digest.hasher()
+        return Beside(hasher, self._joining.start) if self._is_read_ahead else Inline(hasher)
 
     def stop(self) -> None:
         """Want no more."""
@@ -146,7 +155,7 @@ class Flow:
             raise AssertionError("there is nothing behind the last byte, or it has been told")
 
     def _begin(self) -> None:
-        if self._joining.reads_ahead and self._blob.size > self._allowance.share * BUFFER_BYTES:
+        if self._is_read_ahead:
             self._readers = 1
             self._joining.start(self._run(self._read_ahead))
         else:
@@ -267,8 +276,17 @@ class Flow:
         if elapsed < _LOOK_AFTER or worked > _BUSY * elapsed or moved > _ENOUGH * elapsed:
             return
         if part.waited > _SLOW_WAIT * elapsed and part.at - part.start < _SLOW_RATE * elapsed:
-            # Without a place for anybody, whoever reads goes on alone.
-            self._is_joined = self._invite()
+            self._split(part)
+
+    def _split(self, part: Range) -> None:
+        """Leave the rest of a range to readers who join; without a place for anybody, whoever reads goes on alone."""
+        with self._changed:
+            stop = part.stop
+            part.stop = self._claimed = part.at
+        self._is_joined = self._invite()
+        if not self._is_joined:
+            with self._changed:
+                part.stop = self._claimed = stop
 
     # What readers wish to know.
 

@@ -172,6 +172,8 @@ class Reader:
         if response.status == HTTPStatus.OK and start == 0:
             self.takes_ranges = not is_part
             return
+        if response.status == HTTPStatus.OK:
+            self.takes_ranges = False  # it cannot be continued: whoever reads begins again
         if response.status != HTTPStatus.PARTIAL_CONTENT or not is_part:
             raise self._refused(response, host)
         if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):

@@ -10,10 +10,15 @@ business, by a context of the standard library.
 import io
 import socket
 import ssl
+import threading
 from typing import Any
 
 _PIECE = 256 * 1024
 _FIRST_PIECE = 16 * 1024
+_DECRYPTING = threading.Lock()
+"""One connection at a time, for some dozen records: OpenSSL works on each for a few microseconds without the
+interpreter's lock, and two dozen threads that take it from each other after each record cost more than the decrypting.
+"""
 
 
 class TlsSocket:
@@ -67,21 +72,27 @@ class TlsSocket:
 
     def recv_into(self, room: memoryview) -> int:
         """Put decrypted bytes into `room`, as many as are there; 0 at the end."""
+        while True:
+            with _DECRYPTING:
+                count = self._decrypt(room)
+            if count is not None:
+                return count
+            self._flush()
+            self._fill()
+
+    def _decrypt(self, room: memoryview) -> int | None:
+        """Decrypt what has arrived, as far as there is room; None when more has to arrive first."""
         done = 0
-        while done < len(room):
-            try:
+        try:
+            while done < len(room):
                 count = self._tls.read(len(room) - done, room[done:])
-            except ssl.SSLWantReadError:
-                if done:
+                if not count:
                     return done
-                self._flush()
-                self._fill()
-                continue
-            except ssl.SSLZeroReturnError:
-                return done
-            if not count:
-                return done
-            done += int(count)
+                done += int(count)
+        except ssl.SSLWantReadError:
+            return done or None
+        except ssl.SSLZeroReturnError:
+            pass
         return done
 
     def sendall(self, data: bytes | memoryview) -> None:
