@@ -8,7 +8,7 @@ import urllib3
 from aws.conftest import DEVELOPMENT, REGION, Aws
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
-from transship.cli.wiring import build_registries
+from transship.cli.registries import build_registries
 from transship.oci.reference import Registry
 from transship.registry.network import Network
 from transship.registry.transport import Transport, finish

@@ -18,7 +18,7 @@ from aws.conftest import ACCOUNTS, PRODUCTION, REGION, user_of
 from ecr_twin import Twin
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
-from transship.cli.wiring import build_registries
+from transship.cli.registries import build_registries
 from transship.settings import Settings
 from twin.test_principals import ISSUER, public, token
 

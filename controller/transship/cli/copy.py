@@ -1,10 +1,11 @@
 """`transship copy`: any image from any registry to any other, without a cluster."""
 
 import json
+import os
 import signal
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from transship.errors import TransshipError
 from transship.oci.copier import MEBIBYTE, Copier, Limits
 from transship.oci.referrers import Referrers
 from transship.oci.survey import Survey, Verdict
+
+if TYPE_CHECKING:
+    from transship.settings import Settings
 
 NOTHING_TO_DO, FAILED, SOMETHING_TO_DO, STOPPED = 0, 1, 2, 130
 
@@ -69,19 +73,20 @@ def copy_command(  # noqa: PLR0913 - a command's options
     """Copy an image exactly: every manifest and blob as it is, tag and digest kept, and proven at the end.
 
     Registries of ECR are asked with AWS's credentials (environment, profile, role), others with those that
-    `docker login` keeps. SSL_CERT_FILE names certificate authorities, HTTPS_PROXY a proxy.
+    `docker login` keeps. SSL_CERT_FILE names certificate authorities, HTTPS_PROXY a proxy; what `transship settings`
+    prints of registries, AWS and authorities counts as well.
 
     What arrived stays when a copy fails or is stopped, and is not sent again.
     """
     limits = Limits(memory=memory * MEBIBYTE, blobs=blobs, ranges=ranges, lookups=max(images, blobs))
-    places = Places(plain_http or (), connections=images + blobs + ranges)
+    places = Places(plain_http or (), connections=images + blobs + ranges, settings=_settings())
     copying = Copying(places, Copier(limits), images=images, referrers=_MODES[referrers], overwrite=overwrite)
     stops = _stop_on_signals(copying)
     try:
         pairs = copying.all_tags(source, destination) if all_tags else [pair_of(source, destination)]
     except TransshipError as error:
         typer.echo(f"transship: {error}", err=True)
-        raise typer.Exit(FAILED) from error
+        raise typer.Exit(STOPPED if stops else FAILED) from error
     if plan:
         outcomes = copying.plan(pairs)
     else:
@@ -89,6 +94,15 @@ def copy_command(  # noqa: PLR0913 - a command's options
             outcomes = copying.run(pairs, watch)
     _print(outcomes, output, is_plan=plan)
     raise typer.Exit(STOPPED if stops else _status(outcomes, is_plan=plan))
+
+
+def _settings() -> "Settings | None":
+    """The process's settings, where there are any: most who copy have none, and need not wait for them to be read."""
+    if not any(name.startswith("TRANSSHIP_") for name in os.environ):
+        return None
+    from transship.cli.environment import load_settings  # noqa: PLC0415
+
+    return load_settings(FAILED)
 
 
 def _stop_on_signals(copying: Copying) -> list[int]:

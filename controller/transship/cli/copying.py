@@ -1,5 +1,6 @@
 """Copying references without a cluster: look, copy, prove, for as many images at once as there are places."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from functools import partial
 from transship.cli.places import Place, Places
 from transship.cli.progress import Watcher
 from transship.errors import NeedsHuman, Reason, Side, TransshipError
-from transship.oci.copier import Copier
+from transship.oci.copier import Cancelled, Copier
 from transship.oci.copy import CopyReport, copy, prove
 from transship.oci.reference import Reference, Repository
 from transship.oci.referrers import Referrers
 from transship.oci.survey import Survey, Verdict, survey
 from transship.oci.threads import Threads
+
+_STOP_SECONDS = 1.5
+"""How long copies that were asked to stop are waited for; what waits for an answer longer is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,11 @@ class Copying:
         self._threads = Threads(images, "image")
         self._referrers = referrers
         self._overwrite = overwrite
-        self._is_stopped = False
+        self._stopped_at: float | None = None
 
     def stop(self) -> None:
         """Let running copies end within seconds, without a tag."""
-        self._is_stopped = True
+        self._stopped_at = time.monotonic()
 
     def all_tags(self, source: str, destination: str) -> Sequence[Pair]:
         """A pair for each tag of a repository.
@@ -108,7 +112,7 @@ class Copying:
             NeedsHuman, RetryLater: the repositories cannot be parsed, or the tags not listed.
         """
         here, there = repository_of(source), repository_of(destination)
-        tags = sorted(self._places.open(here, Side.SOURCE).list_tags())
+        (tags,) = self._threads.all([lambda: sorted(self._places.open(here, Side.SOURCE).list_tags())], self._check)
         if not tags:
             raise NeedsHuman(Reason.SOURCE_MISSING, f"{here} has no tags, or does not exist", side=Side.SOURCE)
         with suppress(TransshipError):
@@ -126,10 +130,30 @@ class Copying:
         return self._each(pairs, partial(self._copy, watch))
 
     def _each(self, pairs: Iterable[Pair], work: Callable[[Pair], Outcome]) -> Sequence[Outcome]:
-        return self._threads.all(partial(work, pair) for pair in pairs)
+        wanted, ended = list(pairs), dict[Pair, Outcome]()
+
+        def run(pair: Pair) -> None:
+            ended[pair] = work(pair)
+
+        try:
+            self._threads.all([partial(run, pair) for pair in wanted], self._check)
+        except Cancelled as error:
+            known = dict(ended)  # those that wait for a registry may still end, and are not waited for
+            return [known.get(pair, Outcome(pair, error=error)) for pair in wanted]
+        return [ended[pair] for pair in wanted]
+
+    def _check(self) -> None:
+        """Wait no longer than copies need to stop by themselves: a registry that is silent may take a minute."""
+        if self._stopped_at is not None and time.monotonic() - self._stopped_at > _STOP_SECONDS:
+            raise _stopped()
+
+    def _is_stopped(self) -> bool:
+        return self._stopped_at is not None
 
     def _look(self, pair: Pair) -> Outcome:
         try:
+            if self._is_stopped():
+                raise _stopped()
             return Outcome(pair, self._survey(pair))
         except TransshipError as error:
             return Outcome(pair, error=error)
@@ -137,6 +161,8 @@ class Copying:
     def _copy(self, watch: Watcher, pair: Pair) -> Outcome:
         name, seen = str(pair.destination), None
         try:
+            if self._is_stopped():
+                raise _stopped()
             seen = self._survey(pair)
             if seen.verdict is Verdict.PRESENT:
                 watch.ended(name, "already present")
@@ -144,7 +170,7 @@ class Copying:
             watch.begun(name, seen.bytes_missing)
             report = self._write(pair, seen, watch)
         except TransshipError as error:
-            watch.ended(name, f"failed: {error}")
+            watch.ended(name, "stopped" if isinstance(error, Cancelled) else "failed")  # why is said once, at the end
             return Outcome(pair, seen, error=error)
         watch.ended(name, _told(report))
         return Outcome(pair, seen, report)
@@ -172,7 +198,7 @@ class Copying:
             tag=seen.tag,
             attaching=seen.attaching,
             progress=partial(watch.moved, str(pair.destination)),
-            cancelled=lambda: self._is_stopped,
+            cancelled=self._is_stopped,
         )
         prove(destination, seen.whole, seen.tag, self._copier, report.attached.written)
         return report
@@ -182,6 +208,10 @@ class Copying:
             self._places.open(pair.source.repository, Side.SOURCE),
             self._places.open(pair.destination.repository, Side.DESTINATION),
         )
+
+
+def _stopped() -> Cancelled:
+    return Cancelled(Reason.PENDING, "the copy was asked to stop; what has arrived stays and is not sent again")
 
 
 def _told(report: CopyReport) -> str:

@@ -17,8 +17,7 @@ from transship.aws.permissions import CREATE, LOOK, PULL, PUSH, TOKEN, Permissio
 from transship.cli.ecr_repository import EcrRepository
 from transship.cli.environment import load_settings
 from transship.cli.policy_files import Files, read_policies
-from transship.cli.registries import AwsRegistries
-from transship.cli.wiring import build_registries
+from transship.cli.registries import AwsRegistries, build_registries
 from transship.denials import OWN, Denial, Kind
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.descriptor import Descriptor

@@ -22,7 +22,7 @@ from transship.aws.repository_policy import ASK_AGAIN_SECONDS
 from transship.aws.source_access import SourceAccess, grant_to
 from transship.cli.environment import load_settings
 from transship.cli.policy_files import Files, read_policies
-from transship.cli.wiring import build_registries
+from transship.cli.registries import build_registries
 from transship.errors import Reason, RetryLater, TransshipError
 from transship.oci.reference import Repository
 from transship.promotion.policy import PolicyError, PromotionPolicy

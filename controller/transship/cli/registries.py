@@ -9,14 +9,14 @@ from transship.aws.batch import Images
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Caller, Clients, Identity, Reach
 from transship.aws.locks import RepositoryLocks
-from transship.aws.quotas import Quotas
+from transship.aws.quotas import Quotas, Rates
 from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
 from transship.aws.tokens import Tokens, fetcher
 from transship.aws.traffic import EcrPace, Observer, Traffic
 from transship.aws.upkeep import AwsUpkeep
 from transship.cli.ecr_repository import EcrRepository
-from transship.errors import Side
+from transship.errors import NeedsHuman, Reason, Side
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
 from transship.registry.auth import Credentials, NoLogins
@@ -28,6 +28,7 @@ from transship.registry.pace import Gates
 from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
 from transship.registry.transport import Transport, ca_file_of
+from transship.settings import Settings
 
 
 def _now() -> datetime:
@@ -150,3 +151,29 @@ class AwsRegistries:
             if key not in self._tokens:
                 self._tokens[key] = Tokens(host, fetcher(self._clients, identity, host, self._clock), self._clock)
             return self._tokens[key]
+
+
+def build_registries(
+    settings: Settings, observer: Observer | None = None, *, plain_http: Iterable[str] = ()
+) -> AwsRegistries:
+    """The registries with the process's settings.
+
+    Raises:
+        NeedsHuman: the setting of the quotas cannot be read.
+    """
+    try:
+        rates = Rates.parse(settings.quotas)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_REQUEST, f"TRANSSHIP_QUOTAS={settings.quotas!r}: {error}") from error
+    endpoints = {"ecr": settings.aws_endpoint_ecr, "sts": settings.aws_endpoint_sts}
+    return AwsRegistries(
+        ca_file=settings.ca_bundle,
+        plain_http=plain_http,
+        docker_config=settings.docker_config,
+        token_realms=settings.token_realms,
+        resync=settings.resync,
+        endpoints={service: url for service, url in endpoints.items() if url},
+        connect_to=settings.registry_connect,
+        quotas=Quotas(rates),
+        observer=observer,
+    )

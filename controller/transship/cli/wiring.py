@@ -5,9 +5,7 @@ import secrets
 import socket
 
 from transship import logs
-from transship.aws.quotas import Quotas, Rates
-from transship.aws.traffic import Observer
-from transship.cli.registries import AwsRegistries
+from transship.cli.registries import build_registries
 from transship.cluster import Cluster, connect
 from transship.errors import NeedsHuman, Reason
 from transship.metrics import Metrics
@@ -35,29 +33,6 @@ def build_operator(settings: Settings, version: str) -> Operator:
     metrics = Metrics(version)
     registries = build_registries(settings, metrics)
     return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics)
-
-
-def build_registries(settings: Settings, observer: Observer | None = None) -> AwsRegistries:
-    """The registries with the process's settings.
-
-    Raises:
-        NeedsHuman: the setting of the quotas cannot be read.
-    """
-    try:
-        rates = Rates.parse(settings.quotas)
-    except ValueError as error:
-        raise NeedsHuman(Reason.INVALID_REQUEST, f"TRANSSHIP_QUOTAS={settings.quotas!r}: {error}") from error
-    endpoints = {"ecr": settings.aws_endpoint_ecr, "sts": settings.aws_endpoint_sts}
-    return AwsRegistries(
-        ca_file=settings.ca_bundle,
-        docker_config=settings.docker_config,
-        token_realms=settings.token_realms,
-        resync=settings.resync,
-        endpoints={service: url for service, url in endpoints.items() if url},
-        connect_to=settings.registry_connect,
-        quotas=Quotas(rates),
-        observer=observer,
-    )
 
 
 def _check(cluster: Cluster) -> None:
