@@ -39,6 +39,11 @@ def registry(account: str) -> str:
     return f"{account}.dkr.ecr.{REGION}.amazonaws.com"
 
 
+def canary(path: Path = ACCOUNTS_FILE) -> str:
+    """The word that is part of every secret the twin hands out (`ecr_twin.canary`)."""
+    return str(yaml.safe_load(path.read_text(encoding="utf-8"))["canary"])
+
+
 def identities(path: Path = ACCOUNTS_FILE) -> dict[str, Identity]:
     """All users, by name."""
     accounts = yaml.safe_load(path.read_text(encoding="utf-8"))["accounts"]

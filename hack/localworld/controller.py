@@ -34,6 +34,9 @@ class Controller:
     Args:
         world: The cluster it watches and the registries it copies between.
         settings: Further environment variables (`TRANSSHIP_*`).
+
+    Attributes:
+        said: All that its processes had logged, from the first to the last, once it is stopped.
     """
 
     def __init__(self, world: World, settings: Mapping[str, str] | None = None) -> None:
@@ -43,6 +46,7 @@ class Controller:
         self._processes = Processes(self._directory)
         self._starts = 0
         self._child: Child | None = None
+        self.said = ""
 
     def __enter__(self) -> Self:
         try:
@@ -89,6 +93,7 @@ class Controller:
     def stop(self) -> None:
         """SIGTERM, and remove what it left in its directory."""
         self._processes.stop(grace=30.0)
+        self.said += "".join(log.read_text(errors="replace") for log in sorted(self._directory.glob("*.log")))
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def is_ready(self) -> bool:

@@ -1,20 +1,40 @@
-"""One running operator for the whole folder, and a scene for each test."""
+"""One running operator for the whole folder, a scene for each test, and the search for secrets in all that was said."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from ecr_twin.canary import spellings
 from endtoend import bulk
-from endtoend.scene import Scene
+from endtoend.scene import OURS, POLICIES, Scene
+from localworld.accounts import canary
 from localworld.controller import Controller, install
 from localworld.errors import WorldError
 from localworld.world import World
 
 SETTINGS = {
+    # The loudest: what is said then is searched for secrets, too.
+    "TRANSSHIP_LOG_LEVEL": "debug",
     "TRANSSHIP_HISTORY_LIMIT": "2",
     # What stalled is looked at again soon enough for a test to see it heal.
     "TRANSSHIP_STALLED_RECHECK": "3",
 }
+
+
+Hear = Callable[[str, str], None]
+LISTS = ("/apis/events.k8s.io/v1/events", POLICIES, f"{OURS}/promotionrequests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear(world: World) -> Iterator[Hear]:
+    """Takes a place and what was said there; at the end all of it is searched for the canary in the twin's secrets."""
+    said: list[tuple[str, str]] = []
+    yield lambda place, text: said.append((place, text))
+    said += [(path, json.dumps(world.cluster.admin.get(path))) for path in LISTS]
+    words = spellings(canary())
+    # Places only: a report shall not repeat what it found.
+    assert [place for place, text in said if any(word in text for word in words)] == []
 
 
 @pytest.fixture(scope="package")
@@ -30,7 +50,7 @@ def bulk_digests(world: World) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="package")
-def operator(world: World) -> Iterator[Controller]:
+def operator(world: World, hear: Hear) -> Iterator[Controller]:
     """The operator; a test may kill it, if it starts it again."""
     install(world)
     try:
@@ -39,13 +59,18 @@ def operator(world: World) -> Iterator[Controller]:
     except WorldError as error:
         pytest.fail(f"The operator did not start: {error}", pytrace=False)
     yield controller
+    hear("the metrics", controller.get("/metrics")[1])
     controller.stop()
+    assert '"operator started"' in controller.said
+    hear("the operator's logs", controller.said)
 
 
 @pytest.fixture
-def scene(world: World, operator: Controller, digests: Mapping[str, str]) -> Iterator[Scene]:
+def scene(world: World, operator: Controller, digests: Mapping[str, str], hear: Hear) -> Iterator[Scene]:
     """A namespace of this test, judged by the running operator; and the operator has to be alive at the end."""
     scene = Scene(world, digests)
     yield scene
+    for place, text in scene.written():
+        hear(place, text)
     scene.close()
     assert operator.child.process.poll() is None, f"the operator ended: {operator.child.said()}"

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -166,6 +166,14 @@ class Scene:
     def as_auditor(self, *arguments: str) -> str:
         """Run crane as somebody who may only read at the destination."""
         return self.world.registries.crane(self.world.identities["auditor"], *arguments)
+
+    def written(self) -> Iterator[tuple[str, str]]:
+        """Everything that the cluster holds of this test: its policies, and all objects and events of its namespace."""
+        for name in self._policies:
+            with suppress(ApiError):
+                yield f"policy {name}", json.dumps(self.admin.get(f"{POLICIES}/{name}"))
+        for kind in PLURALS:
+            yield f"{kind}s of {self.namespace}", json.dumps(self.all(kind))
 
     # Waiting
 

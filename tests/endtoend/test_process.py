@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from endtoend import bulk
-from endtoend.conftest import SETTINGS
+from endtoend.conftest import SETTINGS, Hear
 from endtoend.reading import metric
 from endtoend.scene import SOURCE, SOURCE_ROLE, Resource, Scene, condition, outcomes
 from endtoend.waiting import eventually
+from localworld.accounts import canary
 from localworld.controller import Controller
 from localworld.world import World
 
@@ -43,10 +44,11 @@ def _verify(scene: Scene, digests: Mapping[str, str]) -> None:
 
 
 @pytest.fixture
-def standby(world: World, operator: Controller) -> Iterator[Controller]:
+def standby(world: World, operator: Controller, hear: Hear) -> Iterator[Controller]:
     """A second replica."""
     with Controller(world, SETTINGS) as second:
         yield second
+    hear("the standby's logs", second.said)
 
 
 def test_killed_in_the_middle_again_and_again_it_finishes_without_being_told(
@@ -224,6 +226,7 @@ def _secrets(world: World) -> set[str]:
     finally:
         connection.close()
     assert rows, "the operator has assumed the source role"
+    assert all(canary() in each for row in rows for each in row), "the search for it at the end means something"
     return keys | {str(each) for row in rows for each in row}
 
 
