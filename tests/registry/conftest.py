@@ -1,14 +1,11 @@
 """Registries to test against: CNCF distribution, and one that lies."""
 
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from localworld.ports import LOOPBACK, free_ports, is_listening
-from localworld.processes import Processes, wait_until_ready
+from registry.distribution import running
 from registry.hostile import HostileServer
 from transship.errors import Side
 from transship.oci import backoff
@@ -22,6 +19,8 @@ from transship.registry.transport import Transport
 
 HASTE = Patience(sleep=lambda _: None)
 SECRET = "canary-of-a-password"  # noqa: S105 - what must never be seen again
+HTPASSWD = "writer:$2b$05$abcdefghijklmnopqrstuuUUeXwVNSz4yQW3PK7SxUVCL7UROAiT6\n"
+"""One user, `writer`, with that password."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,20 +42,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def distribution(distribution_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of a distribution registry that serves plain http from an empty directory."""
-    directory = tmp_path_factory.mktemp("distribution")
-    port = free_ports(1)[0]
-    configuration = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": f"{LOOPBACK}:{port}", "secret": uuid.uuid4().hex},
-    }
-    file = directory / "config.yaml"
-    file.write_text(yaml.safe_dump(configuration))
-    with Processes(directory) as processes:
-        child = processes.start("distribution", [str(distribution_binary), "serve", str(file)])
-        wait_until_ready(child, lambda: is_listening(port), seconds=20)
-        yield f"{LOOPBACK}:{port}"
+    with running(distribution_binary, tmp_path_factory.mktemp("distribution")) as host:
+        yield host
 
 
 @pytest.fixture

@@ -4,20 +4,16 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import pytest
-import yaml
 
-from localworld.ports import LOOPBACK, free_ports, is_listening
-from localworld.processes import Processes, wait_until_ready
 from oci.images import blob_descriptor, image
 from oci.store_contract import TAG, push
-from registry.conftest import HASTE, SECRET
+from registry.conftest import HASTE, HTPASSWD, SECRET
+from registry.distribution import running
 from registry.hostile import HostileServer
 from registry.token_server import ISSUER, SERVICE, TokenServer
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
@@ -30,7 +26,6 @@ from transship.registry.repository import HttpRepository
 from transship.registry.transport import Transport
 
 WRITER, READER = Login("writer", SECRET), Login("reader", SECRET)
-HTPASSWD = "writer:$2b$05$abcdefghijklmnopqrstuuUUeXwVNSz4yQW3PK7SxUVCL7UROAiT6\n"
 IMAGE = image([b"layer"])
 
 
@@ -72,24 +67,6 @@ class Guarded:
         transport = Transport(Network(HostRules.of(plain_http=[self.host])))
         repository = Repository.of(Registry.parse(self.host), path)
         return HttpRepository(repository, Side.DESTINATION, transport, credentials, patience=HASTE)
-
-
-@contextmanager
-def running(binary: Path, directory: Path, auth: dict[str, Any]) -> Iterator[str]:
-    port = free_ports(1)[0]
-    configuration = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": f"{LOOPBACK}:{port}", "secret": uuid.uuid4().hex},
-        "auth": auth,
-    }
-    file = directory / "config.yaml"
-    file.write_text(yaml.safe_dump(configuration))
-    with Processes(directory) as processes:
-        child = processes.start("distribution", [str(binary), "serve", str(file)])
-        wait_until_ready(child, lambda: is_listening(port), seconds=20)
-        yield f"{LOOPBACK}:{port}"
 
 
 @pytest.fixture(scope="module")
