@@ -19,6 +19,7 @@ from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Reach
 from transship.metrics import Metrics
 from transship.oci.reference import Registry
+from transship.registry.transport import Transport
 
 CONTENT = multi_arch(seed=b"secret", layer_bytes=60_000)
 PRESIGNED = ("X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential")
@@ -40,6 +41,15 @@ class Overheard:
             self._take_query(answer.headers.get("Location", ""))
             return answer
 
+        sent = Transport.open
+
+        def send(transport: Any, method: str, url: str, headers: Any, body: Any = None) -> Any:
+            self._take(headers.get("Authorization", "").removeprefix("Basic "))
+            self._take_query(url)
+            answer = sent(transport, method, url, headers, body)
+            self._take_query(answer.headers.get("Location"))
+            return answer
+
         assume = identity._assume_role
 
         def assume_role(*arguments: Any) -> dict[str, str]:
@@ -48,6 +58,7 @@ class Overheard:
             return found
 
         monkeypatch.setattr(urllib3.connectionpool.HTTPConnectionPool, "urlopen", urlopen)
+        monkeypatch.setattr(Transport, "open", send)
         monkeypatch.setattr(identity, "_assume_role", assume_role)
 
     def _take(self, secret: str) -> None:
