@@ -56,11 +56,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(options: argparse.Namespace) -> int:
     chosen = _chosen(options)
+    order = [scenario.name for scenario in SCENARIOS]
     versions = contenders.versions()
     print(", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
     if why := contenders.ours().missing:
         print(f"{OURS} cannot be measured: {why}.", flush=True)
-    outcomes = _run(chosen, options)
+    outcomes = sorted(_run(chosen, options), key=lambda outcome: order.index(outcome.scenario.name))
     text = report.document(outcomes, versions)
     print(f"\n{text}", flush=True)
     if options.write:

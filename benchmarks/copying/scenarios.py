@@ -152,14 +152,16 @@ SCENARIOS = (
             dict.fromkeys(LOOPS, 25.0) | {CRANE_ALL: 4.0, CRANE_ALL_J32: 1.05},
             memory=RSS_LIMIT, requests={CRANE_LOOP: 0.6},
         ),
+        rounds=2,
     ),
     Scenario(
         "B7", "the same again: everything is there, a fresh process finds out",
-        HUNDRED_SMALL, FAR, (*LOOPS, CRANE_ALL), Bars(dict.fromkeys(LOOPS, 30.0)), filled=True,
+        HUNDRED_SMALL, FAR, (*LOOPS, CRANE_ALL), Bars(dict.fromkeys(LOOPS, 30.0)), filled=True, rounds=2,
     ),
     Scenario(
         "B8a", "B6 under ECR's default quotas (10 manifests and 100 uploads a second)",
         HUNDRED_SMALL, FAR, (*LOOPS, CRANE_ALL, CRANE_P8), Bars({CRANE_P8: 1.0}), ecr_quotas=True, quick=False,
+        rounds=2,
     ),
     Scenario(
         "B8b", "one layer of 256 MiB, six downloads break off in their middle",
