@@ -135,7 +135,9 @@ def test_a_plan_says_what_is_missing_and_writes_nothing(
     assert said.status == 2
     assert f"{source}:{TAG} -> {destination}:{TAG}" in said.out
     assert "3 of 3 manifests" in said.out
-    assert f"{len(multi_arch().blobs)} of {len(multi_arch().blobs)} blobs" in said.out
+    blobs = len(multi_arch().blobs)
+    assert f"{blobs} of {blobs} blobs" in said.out
+    assert f"{blobs} read blob, {2 * blobs} push blob, 3 push manifest, 3 prove" in said.out
     (told,) = images_of(transship(*command, "-o", "json"))
     assert (told["verdict"], told["manifestsMissing"]) == ("copy", 3)
     assert "proven" not in told
@@ -150,7 +152,7 @@ def test_a_plan_of_what_is_there_has_nothing_to_do(transship: Command, source: I
     assert "verdict   present" in said.out
     said = transship("copy", "--plan", f"{source}:{TAG}", f"{destination}:{OTHER}")
     assert said.status == 2
-    assert "add-tag" in said.out or "copy" in said.out
+    assert "verdict   add-tag" in said.out
 
 
 def test_a_tag_at_another_digest_is_a_conflict_and_moves_when_it_is_told_to(

@@ -42,7 +42,7 @@ _MODES = {Mode.REQUIRE: Referrers.REQUIRE, Mode.BEST_EFFORT: Referrers.BEST_EFFO
 
 
 def copy_command(  # noqa: PLR0913 - a command's options
-    source: Annotated[str, typer.Argument(help="image to read: registry/repository:tag[@digest]")],
+    source: Annotated[str, typer.Argument(help="image to read: registry/repository with :tag, @digest or both")],
     destination: Annotated[
         str, typer.Argument(help="image to write; without tag and digest it keeps those of the source")
     ],

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from transship.errors import NeedsHuman, Reason, Side, doing
 from transship.oci.attaching import Attaching, missing_attached
+from transship.oci.buffers import BUFFER_BYTES
 from transship.oci.closure import Closure, closure
 from transship.oci.copier import Copier
 from transship.oci.copy import Missing, missing
@@ -49,11 +50,12 @@ class Survey:
 
     @property
     def verdict(self) -> Verdict:
-        """What there is to do."""
-        if self.lacking or self.attaching:
+        """What there is to do; a root that is put under its tag and nothing else may have been there untagged."""
+        below = self.lacking.blobs | (self.lacking.manifests - {self.root.digest})
+        if below or self.attaching or (self.lacking and self.tag is None):
             return Verdict.COPY
         is_tagged = self.tag is None or (self.tagged is not None and self.tagged.digest == self.root.digest)
-        return Verdict.PRESENT if is_tagged else Verdict.ADD_TAG
+        return Verdict.PRESENT if is_tagged and not self.lacking else Verdict.ADD_TAG
 
     @property
     def bytes_missing(self) -> int:
@@ -65,7 +67,13 @@ class Survey:
     @property
     def blobs_missing(self) -> int:
         """Blobs that have to be moved, those of what is attached included."""
-        return len(self.lacking.blobs.union(*(step.lacking.blobs for step in self.attaching.steps)))
+        return len(self._blobs)
+
+    @property
+    def _blobs(self) -> tuple[Descriptor, ...]:
+        gone = self.lacking.blobs.union(*(step.lacking.blobs for step in self.attaching.steps))
+        every = (*self.whole.blobs, *self.attaching.beside(self.whole))
+        return tuple(each for each in every if each.digest in gone)
 
     @property
     def manifests_missing(self) -> int:
@@ -80,10 +88,10 @@ class Survey:
         writes = self.manifests_missing + sum(len(step.tags) for step in self.attaching.steps)
         if self.tag is not None and (self.attaching or self.root.digest not in self.lacking.manifests):
             writes += 1
-        blobs = self.blobs_missing
+        blobs = self._blobs
         return {
-            "read blob": blobs,
-            "push blob": 2 * blobs,
+            "read blob": len(blobs),
+            "push blob": sum(2 if each.size <= BUFFER_BYTES else 3 for each in blobs),  # one chunk closes its upload
             "push manifest": writes,
             "prove": len(self.whole.manifests),
         }
