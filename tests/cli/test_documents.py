@@ -94,3 +94,14 @@ def test_every_field_of_the_result_is_described_and_no_other(
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"TRANSSHIP_[A-Z_]+[A-Z]", HOW_TO))))
 def test_every_setting_named_exists(name: str) -> None:
     assert name.removeprefix("TRANSSHIP_").lower() in Settings.model_fields
+
+
+@pytest.mark.parametrize("package", ["oci", "registry"])
+def test_every_module_of_the_engine_is_in_the_architecture_and_no_other(package: str) -> None:
+    told = [
+        name
+        for row in rows((DOCS / "architecture.md").read_text(), f"module of `{package}`")
+        for name in re.findall(r"`(\w+)`", row[0])
+    ]
+    modules = (DOCS.parent / "controller/transship" / package).glob("[!_]*.py")
+    assert sorted(told) == sorted(each.stem for each in modules)
