@@ -1,18 +1,18 @@
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oci.images import Content, as_json, image, index, manifest_of, multi_arch
+from oci.images import Content, as_json, blob_descriptor, image, index, manifest_of, multi_arch
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
 from transship.oci.closure import closure
 from transship.oci.copier import Copier, Limits
 from transship.oci.copy import CopyProgress, Missing, copy, missing, prove
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
-from transship.oci.manifest import MAX_INDEX_DEPTH, OCI_INDEX, Manifest
+from transship.oci.manifest import MAX_INDEX_DEPTH, OCI_INDEX, OCI_MANIFEST, Manifest
 from transship.oci.memory import MemoryRepository
 from transship.oci.reference import Repository, Tag
 from transship.oci.store import BlobReader, Chunk
@@ -233,3 +233,69 @@ def test_a_copy_that_did_not_stay_is_not_proven(lose: str) -> None:
     with pytest.raises(RetryLater) as caught:
         prove(destination, whole, TAG, COPIER)
     assert (caught.value.reason, caught.value.side) == (Reason.NOT_PROVEN, Side.DESTINATION)
+
+
+FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+
+
+def with_foreign_layer() -> Content:
+    here, elsewhere, config = b"here", b"elsewhere", b"{}"
+    manifest = manifest_of(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": as_json(blob_descriptor(config)),
+            "layers": [
+                as_json(blob_descriptor(here)),
+                as_json(blob_descriptor(elsewhere, FOREIGN)) | {"urls": ["https://layers.example.com/1"]},
+            ],
+        }
+    )
+    return Content((manifest,), (config, here, elsewhere))
+
+
+@dataclass(slots=True)
+class Lenient(Recorder):
+    """A registry that takes a manifest though a layer is missing that it need not have."""
+
+    def missing_blobs(self, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
+        return MemoryRepository.missing_blobs(self, [each for each in blobs if each.is_distributable or self.is_asked])
+
+    is_asked: bool = True
+
+    def push_manifest(self, manifest: Manifest, target: Tag | Digest) -> None:
+        self.is_asked = False
+        Recorder.push_manifest(self, manifest, target)
+        self.is_asked = True
+
+
+def test_a_layer_that_registries_need_not_have_is_copied_when_the_source_has_it() -> None:
+    content, destination = with_foreign_layer(), Recorder()
+    source = content.in_memory()
+    whole = closure(source, content.root.descriptor.digest, COPIER)
+    report = copy(source, destination, whole, missing(destination, whole, Copier()), COPIER, tag=TAG)
+    assert destination.blobs == source.blobs
+    assert report.blobs_left_out == 0
+
+
+def test_a_layer_that_registries_need_not_have_is_left_out_when_the_source_lacks_it_and_never_asked_for_again() -> None:
+    content, destination = with_foreign_layer(), Lenient()
+    source = content.in_memory()
+    del source.blobs[Digest.of(b"elsewhere")]
+    whole = closure(source, content.root.descriptor.digest, COPIER)
+    report = copy(source, destination, whole, missing(destination, whole, Copier()), COPIER, tag=TAG)
+    assert (report.blobs_copied, report.blobs_left_out) == (2, 1)
+    prove(destination, whole, TAG, COPIER)
+    assert not missing(destination, whole, Copier())
+
+
+def test_progress_counts_the_blobs_that_are_there_whoever_brought_them() -> None:
+    content, told = multi_arch(), list[CopyProgress]()
+    source, destination = content.in_memory(), MemoryRepository()
+    first = content.root.descriptor.digest
+    whole = closure(source, first, COPIER)
+    destination.blobs[whole.blobs[0].digest] = source.blobs[whole.blobs[0].digest]
+    copy(source, destination, whole, missing(destination, whole, Copier()), Copier(), tag=TAG, progress=told.append)
+    assert told[0].blobs_done >= 1
+    assert told[-1].blobs_done == told[-1].blobs_total == len(whole.blobs)
+    assert told[-1].blobs_copied == len(whole.blobs) - 1

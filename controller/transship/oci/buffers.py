@@ -29,6 +29,11 @@ class Budget:
         self._waiting = 0
         self._admitted = 0
 
+    @property
+    def used(self) -> int:
+        """Bytes that are given away now, whether they hold something or not."""
+        return (self.total - self._free) * BUFFER_BYTES
+
     def admit(self, blob_bytes: int, is_over: Callable[[], bool]) -> "Allowance | None":
         """Wait until a blob of this size can be given its share; None when `is_over` says to wait no longer."""
         share = min(SHARE, max(1, -(-blob_bytes // BUFFER_BYTES)))

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from transship.errors import Reason, RetryLater, Side, doing
+from transship.errors import NeedsHuman, Reason, RetryLater, Side, doing
 from transship.oci.backoff import Backoff
 from transship.oci.buffers import Budget
 from transship.oci.descriptor import Descriptor
@@ -79,7 +79,8 @@ class Brought:
 
     Attributes:
         blob: which.
-        by: `copied`, `mounted`, or `shared` when another image's copy brought it.
+        by: `copied`, `mounted`, `shared` when another image's copy brought it, or `left out` when it may be missing and
+            the source does not have it.
     """
 
     blob: Descriptor
@@ -112,6 +113,21 @@ class Copier:
         self._joined = 0
         self._moving = 0
         self._moved = 0
+
+    @property
+    def moving(self) -> int:
+        """Blobs on their way now."""
+        return self._moving
+
+    @property
+    def moved(self) -> int:
+        """Bytes of blobs that have been handed to destinations until now, those that were sent in vain included."""
+        return self._moved
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the budget that are given away now."""
+        return self._budget.used
 
     def ask(self, calls: Iterable[Callable[[], Result]], check: Callable[[], None] | None = None) -> Sequence[Result]:
         """Make calls that each cost a request, several at a time; the results in their order.
@@ -194,6 +210,9 @@ class Copier:
                 flight, is_own = waiting.pop(arrived)
                 if flight.error is None:
                     yield Brought(flight.blob, _how(flight, is_own=is_own))
+                elif not flight.blob.is_distributable and _is_missing(flight.error):
+                    # Its registry need not have it, and where its `urls` lead is not for us to go.
+                    yield Brought(flight.blob, "left out")
                 elif is_own:
                     raise flight.error
                 else:
@@ -326,6 +345,10 @@ def _mount(flight: _Flight) -> Repository | None:
     """The source repository, when the destination's registry can take the blob from there by itself."""
     here, there = flight.source.repository, flight.destination.repository
     return here if here.registry == there.registry and here != there else None
+
+
+def _is_missing(error: BaseException) -> bool:
+    return isinstance(error, NeedsHuman) and error.reason is Reason.SOURCE_MISSING
 
 
 def _how(flight: _Flight, *, is_own: bool) -> str:

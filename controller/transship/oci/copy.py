@@ -34,7 +34,10 @@ _NOTHING = Attaching()
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What a finished copy did; sizes are bytes of blobs and manifests, those of written attachments included."""
+    """What a finished copy did; sizes are bytes of blobs and manifests, those of written attachments included.
+
+    `blobs_left_out` are layers that a registry need not have and the source does not have.
+    """
 
     bytes_total: int
     bytes_copied: int
@@ -42,6 +45,7 @@ class CopyReport:
     blobs_copied: int
     blobs_mounted: int
     blobs_skipped: int
+    blobs_left_out: int
     manifests_copied: int
     manifests_skipped: int
     tagged: bool
@@ -115,6 +119,7 @@ def _start(whole: Closure, lacking: Missing, attaching: Attaching) -> CopyProgre
         bytes_total=sum(each.size for each in every),
         bytes_skipped=sum(each.size for each in every if each.digest not in gone),
         blobs_total=len(whole.blobs) + len(more) - manifests,
+        blobs_done=sum(each.media_type not in MANIFEST_TYPES and each.digest not in gone for each in every),
         manifests_total=len(whole.manifests) + manifests,
     )
 
@@ -126,7 +131,8 @@ def _report(state: CopyProgress, tally: Tally, *, tagged: bool) -> CopyReport:
         bytes_skipped=state.bytes_skipped,
         blobs_copied=state.blobs_copied,
         blobs_mounted=state.blobs_mounted,
-        blobs_skipped=state.blobs_total - state.blobs_copied - state.blobs_mounted,
+        blobs_skipped=state.blobs_total - state.blobs_copied - state.blobs_mounted - state.blobs_left_out,
+        blobs_left_out=state.blobs_left_out,
         manifests_copied=state.manifests_copied,
         manifests_skipped=state.manifests_total - state.manifests_copied,
         tagged=tagged,

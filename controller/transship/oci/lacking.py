@@ -44,6 +44,9 @@ def missing(destination: Destination, whole: Closure, copier: Copier, *, root_is
         if root_is_there is False:
             gone |= {root}
         blobs = _blobs_of(whole, gone) if destination.keeps_whole else whole.blobs
+        if not gone:
+            # Every manifest has been taken without them: nobody pulls them here.
+            blobs = [blob for blob in blobs if blob.is_distributable]
         return Missing(gone, copier.missing_blobs(destination, blobs))
 
 

@@ -110,8 +110,6 @@ class Ranges:
                     self._wishes.widen(part)
                 while part.at < part.stop:
                     yield self._fill(part, held, stream)
-                if part.stop == self._blob.size and stream.readinto(memoryview(bytearray(1))):
-                    raise mismatch(f"blob {self._blob.digest} has more than its {self._blob.size} bytes")
 
     def _fill(self, part: Range, held: "_Held", stream: Stream) -> Filled:
         if held.buffer is None:
@@ -126,6 +124,8 @@ class Ranges:
                 raise mismatch(f"blob {self._blob.digest} ended after {part.at} of {self._blob.size} bytes")
             held.length += count
             part.at += count
+        if part.at == self._blob.size and stream.readinto(memoryview(bytearray(1))):
+            raise mismatch(f"blob {self._blob.digest} has more than its {self._blob.size} bytes")
         self._wishes.check()
         filled = Filled(part.at - held.length, held.buffer, held.length, part.is_own)
         held.buffer, held.length = None, 0

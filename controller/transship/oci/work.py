@@ -20,7 +20,7 @@ class CopyProgress:
 
     `bytes_total` is the whole closure; `bytes_skipped` of it were there before, or came there by a mount or another
     image's copy; `bytes_copied` have been handed to the destination. When everything is done, copied plus skipped is
-    the total.
+    the total. `blobs_done` are there, whoever brought them and when.
     """
 
     bytes_total: int
@@ -29,6 +29,8 @@ class CopyProgress:
     blobs_total: int = 0
     blobs_copied: int = 0
     blobs_mounted: int = 0
+    blobs_done: int = 0
+    blobs_left_out: int = 0
     manifests_total: int = 0
     manifests_copied: int = 0
 
@@ -75,9 +77,14 @@ class Work:
         for brought in self.copier.bring(self.source, self.destination, wanted.values(), self._sent, self._look):
             self.written.add(brought.blob.digest)
             if brought.by == "copied":
-                self._add(blobs_copied=1)
+                self._add(blobs_copied=1, blobs_done=1)
             else:
-                self._add(bytes_skipped=brought.blob.size, blobs_mounted=int(brought.by == "mounted"))
+                self._add(
+                    bytes_skipped=brought.blob.size,
+                    blobs_done=1,
+                    blobs_mounted=int(brought.by == "mounted"),
+                    blobs_left_out=int(brought.by == "left out"),
+                )
             self.progress(self.state)
 
     def manifests(self, manifests: Iterable[Manifest]) -> None:

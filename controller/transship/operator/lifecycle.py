@@ -91,6 +91,7 @@ class Operator:
         self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._queues = self._make_queues()
         self._known = Known()
+        self._copier = Copier(options.copying)
         self._events = Events(self._known, self._queues, self._pulse)
         self._picture = Picture(self._known, cluster, self._events.policies_changed, self._events.namespace_changed)
         self._make_reconcilers(cluster, registries)
@@ -200,7 +201,7 @@ class Operator:
             known=known,
             picture=self._picture,
             cluster=cluster,
-            promoter=Promoter(registries, Copier(options.copying), _now, self._run_all),
+            promoter=Promoter(registries, self._copier, _now, self._run_all),
             metrics=metrics,
             clock=_now,
             stalled_recheck=options.stalled_recheck,
@@ -249,6 +250,9 @@ class Operator:
         watch = self._metrics.watch
         watch("queue_depth", "Requests that are due and wait for a worker.", self._queues.requests.depth)
         watch("queue_oldest_seconds", "Longest wait of a request for a worker.", self._queues.requests.oldest_seconds)
+        watch("copy_blobs", "Blobs on their way now.", lambda: self._copier.moving)
+        watch("copy_moved_bytes", "Bytes handed to destinations, as they move.", lambda: self._copier.moved)
+        watch("copy_memory_bytes", "Memory given to blobs on their way.", lambda: self._copier.memory)
         watch("watch_silence_seconds", "Time since a watch delivered something.", lambda: self._pulse.silence() or 0.0)
 
     def _checks(self) -> dict[str, dict[str, Callable[[], str | None]]]:

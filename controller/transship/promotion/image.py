@@ -235,7 +235,10 @@ def carry_out(
 def _done(decision: Copy | AddTag, report: CopyReport, *, is_asked: bool) -> Done:
     moved = f", tag moved from {decision.replaces}" if decision.replaces else ""
     tally = report.attached
-    told = f"{moved}{_told(tally)}"
+    left_out = (
+        f"; {report.blobs_left_out} non-distributable layers are not at the source" if report.blobs_left_out else ""
+    )
+    told = f"{moved}{left_out}{_told(tally)}"
     counts = ReferrersStatus(len(tally.written), tally.present, len(tally.problems)) if is_asked else None
     if isinstance(decision, AddTag):
         return Done(Outcome.TAG_ADDED, f"content was there, tag added{told}", report, counts)

@@ -37,6 +37,7 @@ class Job:
         leader: another container's job that does the same; this one only reports how that went.
         not_before: seconds the other side asked to be left alone.
         unexpected: a mistake of this project.
+        moving_since: when its first bytes were on their way.
     """
 
     container: ContainerImage
@@ -47,6 +48,7 @@ class Job:
     leader: "Job | None" = None
     not_before: float = 0.0
     unexpected: Exception | None = None
+    moving_since: datetime | None = None
 
     @property
     def is_over(self) -> bool:
@@ -118,7 +120,17 @@ class Report:
 
     def tell(self, job: Job, state: CopyProgress) -> None:
         """Bytes have moved."""
-        job.status = replace(job.status, bytes_copied=state.bytes_copied, bytes_skipped=state.bytes_skipped)
+        now = self._clock()
+        job.moving_since = job.moving_since or now
+        seconds = (now - job.moving_since).total_seconds()
+        job.status = replace(
+            job.status,
+            bytes_copied=state.bytes_copied,
+            bytes_skipped=state.bytes_skipped,
+            bytes_per_second=int(state.bytes_copied / seconds) if seconds else None,
+            blobs_total=state.blobs_total,
+            blobs_done=state.blobs_done,
+        )
         if self._clock() - self._published_at >= PUBLISH_EVERY and self._lock.acquire(blocking=False):
             try:
                 # What cannot be told now is told the next time; it must not stop the copy it is about.

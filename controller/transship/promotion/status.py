@@ -73,6 +73,9 @@ class ImageStatus:
     bytes_total: int | None = None
     bytes_copied: int | None = None
     bytes_skipped: int | None = None
+    bytes_per_second: int | None = None
+    blobs_total: int | None = None
+    blobs_done: int | None = None
     referrers: ReferrersStatus | None = None
     previous_digest: str = ""
     attempts: int = 0

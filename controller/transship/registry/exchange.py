@@ -163,10 +163,11 @@ class Exchange:
         answered = pace.turn(request.method, request.kind)
         try:
             response = self._transport.open(request.method, url, headers, request.body)
+            wait = retry_after(response)
         except BaseException:
             answered(0, None)
             raise
-        answered(response.status, retry_after(response))
+        answered(response.status, wait)
         return response
 
     def _authorization(self, asked: Asked, url: str, request: Request) -> str | None:

@@ -8,6 +8,7 @@ ECR's denial text the principal, action and resource that strict expressions can
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
@@ -20,6 +21,7 @@ from transship.refusals import Row, of_registry
 from transship.registry.answer import Answer
 from transship.registry.transport import finish
 
+_YEAR = 366 * 86400.0
 _CODE = re.compile(r"[A-Z][A-Z_]{1,39}\Z")
 
 
@@ -133,15 +135,17 @@ def _code(body: bytes) -> str:
 
 
 def retry_after(response: Answer) -> float | None:
-    """Seconds the other side asked to be left alone; None when it did not say."""
+    """Seconds the other side asked to be left alone, a year at most; None when it did not say."""
     text = response.headers.get("Retry-After")
     if not text:
         return None
-    if re.fullmatch(r"\d{1,6}", text):
-        return float(text)
+    if re.fullmatch(r"[0-9]{1,20}", text):
+        return min(float(text), _YEAR)
     try:
-        # The answer's own Date is the clock that Retry-After was written by.
-        wait = parsedate_to_datetime(text) - parsedate_to_datetime(response.headers.get("Date", ""))
-    except (ValueError, TypeError):
+        # The answer's own Date is the clock that Retry-After was written by; without one, ours has to do.
+        date = response.headers.get("Date")
+        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        wait = parsedate_to_datetime(text) - now
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, wait.total_seconds())
+    return min(max(0.0, wait.total_seconds()), _YEAR)
