@@ -284,7 +284,8 @@ def test_a_layer_that_registries_need_not_have_is_left_out_when_the_source_lacks
     del source.blobs[Digest.of(b"elsewhere")]
     whole = closure(source, content.root.descriptor.digest, COPIER)
     report = copy(source, destination, whole, missing(destination, whole, Copier()), COPIER, tag=TAG)
-    assert (report.blobs_copied, report.blobs_left_out) == (2, 1)
+    assert report.blobs_left_out == 1
+    assert set(destination.blobs) == {Digest.of(b"here"), Digest.of(b"{}")}
     prove(destination, whole, TAG, COPIER)
     assert not missing(destination, whole, Copier())
 
