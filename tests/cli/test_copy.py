@@ -111,6 +111,14 @@ def test_what_an_earlier_copy_left_is_not_sent_again(transship: Command, source:
     assert (told["blobsCopied"], told["bytesSkipped"]) == (2, len(b"there already"))
 
 
+def test_inside_one_registry_nothing_is_sent(transship: Command, source: Images) -> None:
+    push(source.open(), multi_arch(), TAG)
+    there = Images(source.host)
+    (told,) = images_of(transship("copy", "-o", "json", f"{source}:{TAG}", str(there)))
+    assert (told["blobsMounted"], told["blobsCopied"]) == (len(multi_arch().blobs), 0)
+    assert_is_there(there, multi_arch(), TAG)
+
+
 def test_the_result_for_programs_is_json_and_nothing_else(
     transship: Command, source: Images, destination: Images
 ) -> None:

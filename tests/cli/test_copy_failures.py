@@ -52,6 +52,23 @@ def test_a_bad_reference_is_one_line(transship: Command) -> None:
     assert said.err.startswith("transship: repository 'Shop' is not lower-case")
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "what"),
+    [
+        (("--plain-http", "http://localhost:5000"), {}, "registry 'http://localhost:5000' is not a host"),
+        ((), {"SSL_CERT_FILE": "/nowhere.pem"}, "/nowhere.pem cannot be read (No such file or directory)"),
+        ((), {"SSL_CERT_FILE": __file__}, "cannot be read"),
+        ((), {"HTTPS_PROXY": f"socks9://user:{SECRET}@proxy"}, "HTTPS_PROXY or HTTP_PROXY is no URL of a proxy"),
+    ],
+)
+def test_what_cannot_be_used_of_options_and_environment_is_one_line(
+    transship: Command, source: Images, options: tuple[str, ...], environment: dict[str, str], what: str
+) -> None:
+    said = transship("copy", f"{source}:{TAG}", f"{source}:v2", *options, **environment)
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)
+    assert what in said.err
+
+
 def test_a_source_that_does_not_exist_is_named(transship: Command, source: Images, destination: Images) -> None:
     said = transship("copy", f"{source}:{TAG}", str(destination))
     assert (said.status, said.out) == (1, "")

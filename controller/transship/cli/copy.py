@@ -14,8 +14,10 @@ from transship.cli.places import Places
 from transship.cli.progress import watcher
 from transship.errors import TransshipError
 from transship.oci.copier import MEBIBYTE, Copier, Limits
+from transship.oci.reference import Registry
 from transship.oci.referrers import Referrers
 from transship.oci.survey import Survey, Verdict
+from transship.registry.hosts import HostRules
 
 if TYPE_CHECKING:
     from transship.settings import Settings
@@ -63,6 +65,10 @@ def copy_command(  # noqa: PLR0913 - a command's options
         list[str] | None,
         typer.Option("--plain-http", metavar="HOST[:PORT]", help="registry without TLS; may be this machine"),
     ] = None,
+    local: Annotated[
+        list[str] | None,
+        typer.Option("--local", metavar="HOST[:PORT]", help="registry with TLS that may be this machine or an address"),
+    ] = None,
     output: Annotated[Format, typer.Option("--output", "-o", help="how the result is printed")] = Format.TEXT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 64,
@@ -79,10 +85,12 @@ def copy_command(  # noqa: PLR0913 - a command's options
     What arrived stays when a copy fails or is stopped, and is not sent again.
     """
     limits = Limits(memory=memory * MEBIBYTE, blobs=blobs, ranges=ranges, lookups=max(images, blobs))
-    places = Places(plain_http or (), connections=images + blobs + ranges, settings=_settings())
-    copying = Copying(places, Copier(limits), images=images, referrers=_MODES[referrers], overwrite=overwrite)
-    stops = _stop_on_signals(copying)
+    hosts = _rules(plain_http or [], local or [])
+    stops: list[int] = []
     try:
+        places = Places(hosts, connections=images + blobs + ranges, settings=_settings())
+        copying = Copying(places, Copier(limits), images=images, referrers=_MODES[referrers], overwrite=overwrite)
+        stops = _stop_on_signals(copying)
         pairs = copying.all_tags(source, destination) if all_tags else [pair_of(source, destination)]
     except TransshipError as error:
         typer.echo(f"transship: {error}", err=True)
@@ -94,6 +102,17 @@ def copy_command(  # noqa: PLR0913 - a command's options
             outcomes = copying.run(pairs, watch)
     _print(outcomes, output, is_plan=plan)
     raise typer.Exit(STOPPED if stops else _status(outcomes, is_plan=plan))
+
+
+def _rules(plain_http: list[str], local: list[str]) -> HostRules:
+    """Which hosts may be this machine; each has to be a host, and not a URL of one."""
+    for host in (*plain_http, *local):
+        try:
+            Registry.parse(host)
+        except ValueError as error:
+            typer.echo(f"transship: {error}", err=True)
+            raise typer.Exit(FAILED) from error
+    return HostRules.of(plain_http=plain_http, local=local)
 
 
 def _settings() -> "Settings | None":

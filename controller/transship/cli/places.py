@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from transship.errors import Side
+from transship.errors import NeedsHuman, Reason, Side
 from transship.oci.reference import Repository
 from transship.oci.store import Destination, Lister
 from transship.registry.bearer import TokenCredentials
@@ -33,31 +33,33 @@ class Places:
     """Opens repositories with whatever credentials there are for their registry. Thread-safe.
 
     Args:
-        plain_http: hosts (`host[:port]`) that are spoken to without TLS.
+        hosts: which registries are spoken to without TLS, and which may be this machine.
         connections: kept open to each host at most.
         environment: where credentials are looked for.
         settings: the process's, where the environment has any: only reading them takes a tenth of a second.
+
+    Raises:
+        NeedsHuman: InvalidRequest: the authorities cannot be read, or the proxies not be understood.
     """
 
     def __init__(
         self,
-        plain_http: Iterable[str],
+        hosts: HostRules,
         connections: int,
         environment: Mapping[str, str] = os.environ,
         settings: "Settings | None" = None,
     ) -> None:
-        self._plain_http = tuple(plain_http)
+        self._hosts = hosts
         self._settings = settings
-        rules = HostRules.of(plain_http=self._plain_http)
         file, authorities = default_file(environment), ca_file_of(environment)
         connect_to: Mapping[str, str] = {}
         token_realms: Mapping[str, Iterable[str]] = {}
         if settings is not None:
             file, authorities = settings.docker_config or file, str(settings.ca_bundle or authorities or "") or None
             connect_to, token_realms = settings.registry_connect, settings.token_realms
-        network = Network(rules, authorities, connections_per_host=connections, connect_to=connect_to)
-        self._transport = Transport(network)
-        self._docker = TokenCredentials(self._transport, DockerConfig(file), Realms(rules, token_realms))
+        network = Network(hosts, authorities, connections_per_host=connections, connect_to=connect_to)
+        self._transport = _transport(network)
+        self._docker = TokenCredentials(self._transport, DockerConfig(file), Realms(hosts, token_realms))
         self._gates = Gates(connections)
         self._lock = threading.Lock()
         self._opened: dict[tuple[Repository, Side], HttpRepository] = {}
@@ -80,5 +82,19 @@ class Places:
                 from transship.cli.environment import load_settings  # noqa: PLC0415
                 from transship.cli.registries import build_registries  # noqa: PLC0415
 
-                self._aws = build_registries(self._settings or load_settings(), plain_http=self._plain_http)
+                self._aws = build_registries(self._settings or load_settings(), hosts=self._hosts)
             return self._aws
+
+
+def _transport(network: Network) -> Transport:
+    try:
+        return Transport(network)
+    except OSError as error:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"the certificate authorities in {network.ca_file} cannot be read ({error.strerror or 'they are no PEM'})",
+        ) from error
+    except ValueError:  # its text may hold a password
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST, "HTTPS_PROXY or HTTP_PROXY is no URL of a proxy; write http://host:port"
+        ) from None

@@ -154,7 +154,7 @@ class AwsRegistries:
 
 
 def build_registries(
-    settings: Settings, observer: Observer | None = None, *, plain_http: Iterable[str] = ()
+    settings: Settings, observer: Observer | None = None, *, hosts: HostRules | None = None
 ) -> AwsRegistries:
     """The registries with the process's settings.
 
@@ -168,7 +168,8 @@ def build_registries(
     endpoints = {"ecr": settings.aws_endpoint_ecr, "sts": settings.aws_endpoint_sts}
     return AwsRegistries(
         ca_file=settings.ca_bundle,
-        plain_http=plain_http,
+        plain_http=hosts.plain_http if hosts else (),
+        local=hosts.local if hosts else (),
         docker_config=settings.docker_config,
         token_realms=settings.token_realms,
         resync=settings.resync,
