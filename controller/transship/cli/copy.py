@@ -203,6 +203,7 @@ def _as_json(outcome: Outcome, *, is_plan: bool) -> dict[str, Any]:
             "bytesSkipped": report.bytes_skipped,
             "blobsCopied": report.blobs_copied,
             "blobsMounted": report.blobs_mounted,
+            "blobsLeftOut": report.blobs_left_out,
             "manifestsCopied": report.manifests_copied,
             "referrersCopied": len(report.attached.written),
             "referrersFailed": [str(each) for each in report.attached.problems],

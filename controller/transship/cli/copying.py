@@ -216,6 +216,8 @@ def _stopped() -> Cancelled:
 
 def _told(report: CopyReport) -> str:
     said = f"{report.bytes_copied} bytes copied, {report.bytes_skipped} were there"
+    if report.blobs_left_out:
+        said += f", {report.blobs_left_out} layers left out that registries need not have, and the source does not"
     if report.attached.written:
         said += f", {len(report.attached.written)} attached manifests with it"
     if report.attached.problems:
