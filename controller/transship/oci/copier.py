@@ -7,10 +7,8 @@ holds is asked once. One copier serves the whole process; it holds no connection
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 
 from transship.errors import NeedsHuman, Reason, RetryLater, Side, doing
 from transship.oci.backoff import Backoff
@@ -18,6 +16,7 @@ from transship.oci.buffers import Budget
 from transship.oci.descriptor import Descriptor
 from transship.oci.digest import Digest
 from transship.oci.flow import Flow, Joining
+from transship.oci.lookups import Lookups
 from transship.oci.presence import Presence
 from transship.oci.reference import Repository
 from transship.oci.store import Chunk, Destination, Source
@@ -102,14 +101,12 @@ class Copier:
         self.limits = limits or Limits()
         self.presence = Presence()
         self._budget = Budget(self.limits.memory)
-        self._lookups = Threads(self.limits.lookups, "lookup")
+        self._lookups = Lookups(self.limits.lookups, self.presence)
         self._movers = Threads(self.limits.blobs, "blob")
-        self._readers = Threads(
-            2 * self.limits.blobs + self.limits.ranges, "read"
-        )  # a blob may need one to read, one to hash
+        # A blob may need one that reads and one that hashes.
+        self._readers = Threads(2 * self.limits.blobs + self.limits.ranges, "read")
         self._lock = threading.Lock()
         self._flights: dict[tuple[Repository, Digest], _Flight] = {}
-        self._asking: dict[tuple[Repository, Digest], Future[bool | None]] = {}
         self._joined = 0
         self._moving = 0
         self._moved = 0
@@ -130,16 +127,12 @@ class Copier:
         return self._budget.used
 
     def ask(self, calls: Iterable[Callable[[], Result]], check: Callable[[], None] | None = None) -> Sequence[Result]:
-        """Make calls that each cost a request, several at a time; the results in their order.
-
-        Args:
-            calls: what to ask.
-            check: raises when nobody waits for the answers any more, which does not wait for those under way.
+        """Make calls that each cost a request, see `Lookups.ask`.
 
         Raises:
             Exception: the first one that a call raised, or what `check` raised.
         """
-        return self._lookups.all(calls, check)
+        return self._lookups.ask(calls, check)
 
     def missing_blobs(self, destination: Destination, blobs: Iterable[Descriptor]) -> frozenset[Digest]:
         """Those of `blobs` that a destination lacks, in as few questions as it allows.
@@ -147,46 +140,7 @@ class Copier:
         Raises:
             RetryLater, NeedsHuman: whatever the destination raises.
         """
-        repository = destination.repository
-        unknown = self.presence.unknown(repository, (blob.digest for blob in blobs))
-        own, others = self._share(repository, [blob for blob in blobs if blob.digest in unknown])
-        gone = self._look_up(destination, own)
-        # Who is asking already shares the answer; where there is none, his rights may not be ours.
-        answers = {blob: _answer(being_asked) for blob, being_asked in others.items()}
-        left = [blob for blob, answer in answers.items() if answer is None]
-        gone |= {blob.digest for blob, answer in answers.items() if answer}
-        return gone.union(*self.ask(self._questions(destination, left)))
-
-    def _look_up(self, destination: Destination, blobs: Sequence[Descriptor]) -> frozenset[Digest]:
-        """Ask for blobs, and tell those who wait for the answers."""
-        gone: frozenset[Digest] | None = None
-        asked_at = self.presence.now()
-        try:
-            gone = frozenset[Digest]().union(*self.ask(self._questions(destination, blobs)))
-            self.presence.add(destination.repository, {blob.digest for blob in blobs} - gone)
-            self.presence.lost(destination.repository, gone, asked_at)
-            return gone
-        finally:
-            with self._lock:
-                asking = [(blob, self._asking.pop((destination.repository, blob.digest))) for blob in blobs]
-            for blob, being_asked in asking:
-                being_asked.set_result(None if gone is None else blob.digest in gone)
-
-    def _share(
-        self, repository: Repository, blobs: Sequence[Descriptor]
-    ) -> "tuple[list[Descriptor], dict[Descriptor, Future[bool | None]]]":
-        """Which blobs to ask for, and of which others somebody is asking already."""
-        with self._lock:
-            found = {blob: self._asking.get((repository, blob.digest)) for blob in blobs}
-            own = [blob for blob, being_asked in found.items() if being_asked is None]
-            self._asking.update({(repository, blob.digest): Future() for blob in own})
-        return own, {blob: being_asked for blob, being_asked in found.items() if being_asked is not None}
-
-    @staticmethod
-    def _questions(destination: Destination, blobs: Sequence[Descriptor]) -> Iterator[Callable[[], frozenset[Digest]]]:
-        step = max(1, destination.targets_per_request)
-        for start in range(0, len(blobs), step):
-            yield partial(destination.missing_blobs, blobs[start : start + step])
+        return self._lookups.missing_blobs(destination, blobs)
 
     def bring(
         self,
@@ -334,11 +288,6 @@ def _may_restart(flight: _Flight, error: RetryLater) -> bool:
     if error.reason is Reason.CONTENT_MISMATCH:
         return False
     return error.side is not Side.SOURCE or not flight.takes_ranges
-
-
-def _answer(being_asked: "Future[bool | None]") -> bool | None:
-    """Whether a blob is missing, by somebody else's question; None when that failed."""
-    return being_asked.result()
 
 
 def _mount(flight: _Flight) -> Repository | None:
