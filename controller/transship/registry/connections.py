@@ -5,9 +5,8 @@ import ssl
 import threading
 import weakref
 from collections.abc import Mapping
-from contextlib import suppress
 
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.util.connection import create_connection
 
 from transship.registry.answer import Answer
@@ -78,12 +77,12 @@ class Connections:
             if self._context is None:
                 return plain
             return TlsSocket(plain, self._context, self._host.rstrip("."))
-        except ssl.SSLError as error:
-            plain.close()
-            raise SSLError(error) from error
         except OSError as error:
             plain.close()
-            raise NewConnectionError(None, "the connection broke off at once") from error  # type: ignore[arg-type]
+            raise _failed(error) from error
+        except BaseException:
+            plain.close()
+            raise
 
     def _reach(self) -> socket.socket:
         place = self._network.place(self._host, self._port)
@@ -103,10 +102,21 @@ class Connections:
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:
             self._network.hosts.check_address(f"{host}:{self._port}", connected.getpeername()[0])
+        except OSError as error:
+            connected.close()
+            raise _failed(error) from error
         except BaseException:
-            with suppress(OSError):
-                connected.close()
+            connected.close()
             raise
+
+
+def _failed(error: OSError) -> HTTPError:
+    """What became of a connection that had just been made, in urllib3's words."""
+    if isinstance(error, TimeoutError):
+        return ConnectTimeoutError(None, "nobody answered")
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return SSLError(error)
+    return NewConnectionError(None, "the connection broke off at once")  # type: ignore[arg-type] # for messages only
 
 
 def _close_all(idle: list[Wire]) -> None:

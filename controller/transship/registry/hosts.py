@@ -78,7 +78,7 @@ def is_address(host: str) -> bool:
     except ValueError:
         try:
             socket.inet_aton(host)
-        except OSError:
+        except (OSError, ValueError):  # NUL is neither
             return False
     return True
 

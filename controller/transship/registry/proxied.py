@@ -5,10 +5,10 @@ from http.client import HTTPException
 from typing import Any
 
 from urllib3 import BaseHTTPResponse, ProxyManager
-from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.exceptions import HTTPError, ProtocolError, ProxyError
 
 from transship.registry.answer import Answer, Headers
-from transship.registry.wire import Chunks
+from transship.registry.wire import Chunks, check_values, exactly
 
 
 def proxied(
@@ -19,17 +19,24 @@ def proxied(
     Raises:
         urllib3.exceptions.HTTPError: the network failed.
     """
-    given: Any = body  # views of buffers are sent as they are
-    response = proxy.urlopen(
-        method,
-        url,
-        body=given,
-        headers=headers,
-        redirect=False,
-        retries=False,
-        preload_content=False,
-        decode_content=False,
-    )
+    check_values(headers)
+    given: Any = body if body is None or isinstance(body, bytes) else exactly(body, headers)
+    try:
+        response = proxy.urlopen(
+            method,
+            url,
+            body=given,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+        )
+    except ProxyError as error:
+        if not isinstance(error.original_error, ConnectionError):
+            raise
+        # Also a tunnel that was kept, and is closed under a request: that may be sent again.
+        raise ProtocolError("the connection broke off", error.original_error) from error
 
     def release(is_read: bool) -> None:  # noqa: FBT001 - of the shape `Answer` wants
         if is_read:

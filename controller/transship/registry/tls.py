@@ -7,11 +7,9 @@ between the socket and OpenSSL here, 256 KiB at a time; what TLS is, and whether
 business, by a context of the standard library.
 """
 
-import io
 import socket
 import ssl
 import threading
-from typing import Any
 
 _PIECE = 256 * 1024
 _FIRST_PIECE = 16 * 1024
@@ -22,7 +20,7 @@ interpreter's lock, and two dozen threads that take it from each other after eac
 
 
 class TlsSocket:
-    """A TLS connection with the part of a socket's interface that `http.client` uses.
+    """A TLS connection with the part of a socket's interface that `wire` uses.
 
     Reads and writes may be made by two threads at once no more than on the connection of an HTTP/1.1 client: one side
     at a time.
@@ -59,8 +57,8 @@ class TlsSocket:
     def _fill(self) -> None:
         count = self._plain.recv_into(self._room)
         if not count:
-            self._incoming.write_eof()
-            return
+            # Not left to OpenSSL: Python has it take this for a farewell (OP_IGNORE_UNEXPECTED_EOF).
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the connection ended without a farewell")
         self._incoming.write(self._room[:count])
         if count == len(self._room) < _PIECE:
             # Hundreds of connections only ever carry small answers, and shall not take the memory of layers.
@@ -71,7 +69,12 @@ class TlsSocket:
             self._plain.sendall(self._outgoing.read())
 
     def recv_into(self, room: memoryview) -> int:
-        """Put decrypted bytes into `room`, as many as are there; 0 at the end."""
+        """Put decrypted bytes into `room`, as many as are there; 0 at the end, if the other side said that it is one.
+
+        Raises:
+            ssl.SSLEOFError: the connection ended, and nobody has said that the bytes do (close_notify).
+            OSError: the network failed.
+        """
         while True:
             with _DECRYPTING:
                 count = self._decrypt(room)
@@ -104,40 +107,15 @@ class TlsSocket:
             self._flush()
             left = left[_PIECE:]
 
-    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
-        """A file to read from; it leaves the connection open when it is closed."""
-        if mode != "rb":
-            raise ValueError(f"only reading is done by a file, not {mode!r}")
-        return io.BufferedReader(_Reading(self))
-
-    def settimeout(self, seconds: float | None) -> None:
-        """How long each piece may take."""
-        if seconds != self._plain.gettimeout():
-            self._plain.settimeout(seconds)  # costs a call of the kernel, and is said before each request
-
-    def gettimeout(self) -> float | None:
-        """See `settimeout`."""
-        return self._plain.gettimeout()
+    @property
+    def is_ahead(self) -> bool:
+        """Whether bytes have been taken from the socket that nobody has read yet; `fileno` knows nothing of them."""
+        return bool(self._incoming.pending or self._tls.pending())
 
     def fileno(self) -> int:
         """Of the socket below, for those who want to know whether something has arrived."""
         return self._plain.fileno()
 
-    def shutdown(self, how: int) -> None:
-        """End one direction or both, for whoever waits in them, too."""
-        self._plain.shutdown(how)
-
     def close(self) -> None:
         """Close the connection, without a farewell: no answer to it would be waited for."""
         self._plain.close()
-
-
-class _Reading(io.RawIOBase):
-    def __init__(self, connection: TlsSocket) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, room: Any) -> int:
-        return self._connection.recv_into(memoryview(room).cast("B"))

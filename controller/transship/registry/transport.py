@@ -6,13 +6,14 @@ as it came. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, certificate 
 
 import os
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from urllib3 import ProxyManager, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3 import ProxyManager, Timeout, make_headers
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from transship.registry.answer import Answer
 from transship.registry.connections import Connections
@@ -22,6 +23,7 @@ from transship.registry.proxied import proxied
 
 _TLS_PORT = 443
 _ORIGIN = re.compile(r"[A-Za-z]+://[^/?#]*")
+_PLAIN_ORIGIN = re.compile(r"[A-Za-z]+://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?\Z")
 _VISIBLE = re.compile(r"[!-~]+\Z")
 _SAFE = "%/:?#[]@!$&'()*+,;=-._~"
 _PORT = 80
@@ -35,6 +37,21 @@ def ca_file_of(environment: Mapping[str, str] = os.environ) -> str | None:
     """The CA file the environment names, by the variables that OpenSSL, requests and the AWS tools read."""
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
     return next((environment[name] for name in names if environment.get(name)), None)
+
+
+class _StrictSocket(ssl.SSLSocket):
+    """An end without close_notify is an error (see `wire`); Python would take it for the end of the body.
+
+    Which of this and the option below does it depends on the versions of Python and OpenSSL.
+    """
+
+    @property
+    def suppress_ragged_eofs(self) -> bool:
+        return False
+
+    @suppress_ragged_eofs.setter
+    def suppress_ragged_eofs(self, wanted: bool) -> None:
+        """Whoever makes the socket has no say in it."""
 
 
 class Transport:
@@ -71,7 +88,7 @@ class Transport:
         origin, target = _split(url)
         way = self._ways.get(origin)
         if way is None:
-            way = self._find_way(url)
+            way = self._find_way(origin)
             if len(self._ways) >= _MAX_HOSTS:
                 self.close()
             self._ways[origin] = way
@@ -80,12 +97,14 @@ class Transport:
             return way.ask(method, target, everything, body)
         return proxied(way, method, url, everything, body)
 
-    def _find_way(self, url: str) -> "Connections | ProxyManager":
+    def _find_way(self, origin: str) -> "Connections | ProxyManager":
         """Judge a host and find the connections to it: once for each, as it costs as much as a small request."""
-        parts = self.hosts.check(url)
+        parts = self.hosts.check(origin)
+        if not _PLAIN_ORIGIN.match(origin):  # nothing that one reader would skip, and another one believe
+            raise ProtocolError("a URL has a host that is none")
         host = parts.hostname or ""
         proxy = self._proxies.get(parts.scheme)
-        if proxy is None or self.network.place(host, parts.port) is not None or proxy_bypass(host):
+        if proxy is None or self.network.place(host, parts.port) is not None or proxy_bypass(parts.netloc):
             port = parts.port or (_TLS_PORT if parts.scheme == "https" else _PORT)
             context = self._context if parts.scheme == "https" else None
             return Connections(self.network, parts.netloc, host, port, context)
@@ -93,14 +112,24 @@ class Transport:
 
     def _proxy(self, url: str) -> ProxyManager:
         idle = self.network.idle_seconds
+        place = url if "://" in url else f"http://{url}"
+        login = urlsplit(place).netloc.rpartition("@")[0]
         return ProxyManager(
-            url,
+            place,
+            proxy_headers=make_headers(proxy_basic_auth=unquote(login)) if login else None,
             maxsize=self.network.connections_per_host,
-            ca_certs=self.network.ca_file,
-            cert_reqs="CERT_REQUIRED",
+            ssl_context=self._strict_context(),
             timeout=Timeout(connect=idle, read=idle),
+            # Behind proxies urllib3 leaves Nagle's algorithm on, which waits 40 ms for the end of a request.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             retries=False,
         )
+
+    def _strict_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.network.ca_file)
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+        context.sslsocket_class = _StrictSocket
+        return context
 
     def close(self) -> None:
         """Close all idle connections."""

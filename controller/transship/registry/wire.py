@@ -7,12 +7,16 @@ need no proxy are made here. Names are resolved and proxies are spoken to by url
 
 What comes is a stranger's: heads are at most 64 KiB, a length is digits, two lengths are none, and where anything is
 odd the connection is not used again.
+
+A body that ends with the connection is whole when TLS says so: an end without close_notify may be anybody's, and is an
+error (RFC 9112, 9.8). Without TLS nobody says so; whoever reads knows sizes and digests.
 """
 
 import re
 import select
 import socket
-from collections.abc import Callable, Iterable, Mapping
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
@@ -25,9 +29,12 @@ MAX_HEAD_BYTES = 64 * 1024
 _TOGETHER = 16 * 1024
 """A body up to this size goes with the head: one record, one packet or few."""
 _READ = 16 * 1024
+_MAX_INTERIM = 16
+"""Interim answers before the answer; nobody needs more, and each may take as long as an answer."""
+_SWITCHING = 101
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n]*)?\r\n")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [^\r\n\0]*)?\r\n")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _TEXT = re.compile(r"[ -~\t]*\Z")
 _TARGET = re.compile(r"/[!-~]*\Z")
@@ -51,15 +58,20 @@ class Wire:
         self._host = host
         self._ahead = bytearray()
         self._is_reusable = True
+        self._failure: HTTPError | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing has happened on it since the last answer: neither bytes nor an end."""
-        if self._ahead or not self._is_reusable:
-            return False
+        return self._is_reusable and not self._has_arrived()
+
+    def _has_arrived(self) -> bool:
+        """Whether there is something to read, or an end; also what TLS has taken from the socket already."""
+        if self._ahead or (isinstance(self._socket, TlsSocket) and self._socket.is_ahead):
+            return True
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
+        return bool(poll.poll(0))
 
     def ask(
         self,
@@ -74,7 +86,7 @@ class Wire:
         Args:
             method: HTTP's.
             target: path and query.
-            headers: all but Host; a body of chunks needs a Content-Length among them.
+            headers: all but Host; a body of chunks needs a Content-Length among them, and has to have that length.
             body: bytes, or chunks of them.
             release: gets the connection back when the answer is closed, and whether it can serve another request.
 
@@ -84,6 +96,8 @@ class Wire:
         """
         if isinstance(body, bytes):
             headers = {**headers, "Content-Length": str(len(body))}
+        elif body is not None:
+            body = exactly(body, headers)
         try:
             broken = self._send(_head(method, target, self._host, headers), body)
             try:
@@ -116,14 +130,18 @@ class Wire:
             self._socket.sendall(head)
         for chunk in (body,) if isinstance(body, bytes) else body or ():
             try:
-                with _network(but=(BrokenPipeError, ConnectionResetError)):
+                with _network(but=(BrokenPipeError, ConnectionResetError, TimeoutError)):
                     self._socket.sendall(chunk)
             except (BrokenPipeError, ConnectionResetError) as error:
                 return error
+            except TimeoutError as error:
+                if self._has_arrived():  # it answered, and stopped reading
+                    return error
+                raise HTTPTimeoutError("it did not take the request in time") from error
         return None
 
     def _read_head(self) -> tuple[int, bytes, Headers]:
-        while True:
+        for _ in range(_MAX_INTERIM + 1):
             head = self._take_head()
             first = _STATUS.match(head)
             if first is None:
@@ -132,15 +150,18 @@ class Wire:
             status = int(first.group(2))
             if status >= 200:  # noqa: PLR2004 - below are interim answers (RFC 9110, 15.2)
                 return status, first.group(1), Headers(fields)
+            if status == _SWITCHING:
+                raise ProtocolError("the other side changes to a protocol that nobody asked for")
+        raise ProtocolError("the answer does not come after many interim ones")
 
     def _take_head(self) -> bytes:
         start = 0
-        while (end := self._ahead.find(b"\r\n\r\n", start)) < 0:
-            if len(self._ahead) > MAX_HEAD_BYTES:
-                raise ProtocolError("the head of the answer is too long")
+        while (end := self._ahead.find(b"\r\n\r\n", start)) < 0 and len(self._ahead) <= MAX_HEAD_BYTES:
             start = max(0, len(self._ahead) - 3)
             if not self.more():
                 raise ProtocolError("the connection was closed", ConnectionResetError())
+        if not 0 <= end <= MAX_HEAD_BYTES:
+            raise ProtocolError("the head of the answer is too long")
         head = bytes(self._ahead[: end + 2])
         del self._ahead[: end + 4]
         return head
@@ -165,6 +186,8 @@ class Wire:
 
     def more(self) -> bool:
         """Read ahead some bytes; whether there were any."""
+        if self._failure is not None:
+            raise self._failure
         room = memoryview(bytearray(_READ))
         with _network():
             count = self._socket.recv_into(room)
@@ -181,17 +204,27 @@ class Wire:
         return line
 
     def fill(self, room: memoryview, *, all_of_it: bool) -> int:
-        """Fill `room` as far as bytes come before the end of the connection, or put in what has come."""
+        """Fill `room` as far as bytes come before the end of the connection, or put in what has come.
+
+        What came before the connection failed is handed over first: whoever reads continues there.
+        """
         done = min(len(room), len(self._ahead))
         if done:
             room[:done] = self._ahead[:done]
             del self._ahead[:done]
-        with _network():
-            while done < len(room) and (all_of_it or not done):
-                count = self._socket.recv_into(room[done:])
-                if not count:
-                    break
-                done += count
+        try:
+            if self._failure is not None and done < len(room):
+                raise self._failure
+            with _network():
+                while done < len(room) and (all_of_it or not done):
+                    count = self._socket.recv_into(room[done:])
+                    if not count:
+                        break
+                    done += count
+        except HTTPError as error:
+            if not done:
+                raise
+            self._failure = error
         return done
 
 
@@ -228,26 +261,34 @@ class _Rest:
 
 
 class _Chunked:
-    """A body in chunks (RFC 9112, 7.1); trailers are read and not looked at."""
+    """A body in chunks (RFC 9112, 7.1); trailers have to be fields, and are dropped."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._left = 0
         self._is_first = True
+        self._failure: HTTPError | None = None
         self.is_over = False
 
     def readinto(self, room: memoryview, *, all_of_it: bool = True) -> int:
+        if self._failure is not None:
+            raise self._failure
         done = 0
-        while done < len(room) and not self.is_over and (all_of_it or not done):
-            if not self._left:
-                self._begin_chunk()
-                continue
-            wanted = min(len(room) - done, self._left)
-            count = self._wire.fill(room[done : done + wanted], all_of_it=all_of_it)
-            if not count:
-                raise ProtocolError("the connection ended early", ConnectionResetError())
-            self._left -= count
-            done += count
+        try:
+            while done < len(room) and not self.is_over and (all_of_it or not done):
+                if not self._left:
+                    self._begin_chunk()
+                    continue
+                wanted = min(len(room) - done, self._left)
+                count = self._wire.fill(room[done : done + wanted], all_of_it=all_of_it)
+                if not count:
+                    raise ProtocolError("the connection ended early", ConnectionResetError())
+                self._left -= count
+                done += count
+        except HTTPError as error:
+            self._failure = error
+            if not done:
+                raise
         return done
 
     def _begin_chunk(self) -> None:
@@ -262,7 +303,7 @@ class _Chunked:
             left = MAX_HEAD_BYTES
             while (line := self._wire.line()) != b"\r\n":
                 left -= len(line)
-                if left < 0:
+                if left < 0 or not _FIELD.fullmatch(line):
                     raise ProtocolError("the answer does not end")
             self.is_over = True
 
@@ -283,7 +324,9 @@ class _network:  # noqa: N801 - a context manager, made often: a class costs hal
             return
         if isinstance(error, TimeoutError):
             raise HTTPTimeoutError("it did not answer in time") from error
-        if type(error).__module__ == "ssl":
+        if isinstance(error, ssl.SSLEOFError):  # an end without a farewell: as much a reset as one without TLS
+            raise ProtocolError("the connection broke off", ConnectionResetError()) from error
+        if isinstance(error, ssl.SSLError):
             raise SSLError(error) from error
         raise ProtocolError("the connection broke off", error) from error
 
@@ -303,10 +346,36 @@ def _fields(head: bytes, start: int) -> list[tuple[str, str]]:
 def _head(method: str, target: str, host: str, headers: Mapping[str, str]) -> bytes:
     if not _TARGET.match(target) or not method.isalpha() or not method.isascii():
         raise ProtocolError("a request cannot be made of this method and this target")
+    check_values(headers)
     lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+    lines.append("\r\n")
+    return "".join(lines).encode("ascii")
+
+
+def check_values(headers: Mapping[str, str]) -> None:
+    """See to it that no value of a header ends its line; it may be a secret, and is not repeated.
+
+    Raises:
+        ProtocolError: one does.
+    """
     for name, value in headers.items():
         if not _TEXT.match(value):
             raise ProtocolError(f"the header {name} has a value that cannot be sent")
-        lines.append(f"{name}: {value}\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("ascii")
+
+
+def exactly(chunks: Chunks, headers: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """The chunks, as long as their Content-Length: what is too much would be the next request.
+
+    Raises:
+        ProtocolError: they have another length; what is too much is not handed out.
+    """
+    said = headers.get("Content-Length", "")
+    left = int(said) if _LENGTH.match(said) else -1
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            break
+        yield chunk
+    if left:
+        raise ProtocolError("the body of the request is not as long as was said")
