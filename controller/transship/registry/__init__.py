@@ -9,5 +9,5 @@ them into a `Source` and `Destination`.
 Nothing here knows of AWS: what is special about ECR's HTTP API is a rule that any registry may follow (ecr.md §2), and
 credentials come in through the port `auth.Credentials`. For registries that are not ECR `bearer.TokenCredentials` fills
 it: it answers challenges with tokens, asked for at permitted `realms` only, as whoever `docker_config` says. urllib3 is
-used here and nowhere else.
+used here (for proxies, names and its errors) and nowhere else in this project's own code.
 """

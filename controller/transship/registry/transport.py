@@ -1,7 +1,7 @@
 """Connections: one pool for the process, and nothing done behind the caller's back.
 
-urllib3 follows no redirect, retries nothing and decodes nothing here (threats T6 to T8): whoever asks sees every answer
-as it came. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, certificate authorities from a file.
+No redirect is followed, nothing is tried again and nothing is decoded here (threats T6 to T8): whoever asks sees every
+answer as it came. Proxies come from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, certificate authorities from a file.
 """
 
 import os
