@@ -24,6 +24,8 @@ from transship.oci.threads import Result, Threads
 
 MEBIBYTE = 1024 * 1024
 _LOOK_EVERY = 0.2
+_MANY = 8
+"""With so many blobs on their way there are connections enough, and the next limit is the way up (B5)."""
 _PROCESSORS = len(os.sched_getaffinity(0))
 
 
@@ -273,7 +275,7 @@ class Copier:
     def _may_join(self, readers: int) -> bool:
         with self._lock:
             fair = 1 + self.limits.ranges // max(1, self._moving)
-            if self._joined >= self.limits.ranges or readers >= fair:
+            if self._moving >= _MANY or self._joined >= self.limits.ranges or readers >= fair:
                 return False
             self._joined += 1
             return True
