@@ -29,10 +29,13 @@ PUBLISHED: Mapping[str, float] = {
 """Calls a second for an account in a Region (ecr.md §3); all of them can be raised by AWS."""
 UNPUBLISHED = 10.0
 """For actions whose rate AWS does not publish and that write."""
-UNPUBLISHED_READS: Mapping[str, float] = dict.fromkeys(
-    ("ListImageReferrers", "DescribeImages", "ListImages", "DescribeRepositories"), 100.0
-)
-"""For those that read: a tenth of the smallest published rate of a read, so that asking does not hold back writing.
+UNPUBLISHED_READS: Mapping[str, float] = {
+    "ListImageReferrers": 1000.0,  # as the smallest of its kind, one question about one image; it is asked for each
+    "DescribeImages": 100.0,
+    "ListImages": 100.0,
+    "DescribeRepositories": 100.0,
+}
+"""For those that read: so much that asking does not hold back writing.
 
 Should it be too much somewhere, the first throttled answer cuts it.
 """
