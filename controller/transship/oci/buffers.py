@@ -52,10 +52,6 @@ class Budget:
                 self._waiting -= 1
         return Allowance(self, share)
 
-    def fair_share(self) -> int:
-        """How many buffers one blob may hold now."""
-        return self.total // max(1, self._admitted)
-
     def take(self) -> bytearray:
         """A buffer somebody has the right to; the one used last comes first, while it is still in a cache."""
         with self._changed:

@@ -11,7 +11,6 @@ from typing import Any
 
 HOOK_MANAGER = "transship.dev/promotion"
 """`spec.managedBy` of a hook Job that never runs: this operator is its controller (design §5.1)."""
-HOOK_ANNOTATION = "argocd.argoproj.io/hook"
 TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"
 
 _TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {

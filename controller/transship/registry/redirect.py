@@ -6,7 +6,7 @@ scheme, host and port and nowhere else (S3 even refuses it, ecr.md row 7).
 
 import re
 from functools import lru_cache
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from transship.errors import Reason
 from transship.registry.answer import Answer
@@ -14,6 +14,7 @@ from transship.registry.failures import Asked
 from transship.registry.transport import finish
 
 MAX_HOPS = 5
+_NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 _HOST = re.compile(r"[^/?#]*")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -41,6 +42,24 @@ def next_url(asked: Asked, url: str, response: Answer) -> str:
     if not location:
         raise asked.retry(Reason.REGISTRY_ERROR, f"{origin(url)[1]} redirects {asked.what} to nowhere")
     return _join(asked, url, location)
+
+
+def next_query(asked: Asked, response: Answer) -> str:
+    """The query of a list's next page, with its question mark; empty at the end of the list.
+
+    Of where the next page is said to be (`Link`, RFC 8288) nothing else counts, for the rest is known.
+
+    Raises:
+        RetryLater: RegistryError when that is no URL: the list is not over, and cannot be read on.
+    """
+    link = _NEXT.search(response.headers.get("Link"))
+    try:
+        query = urlsplit(link.group(1)).query if link else ""
+    except ValueError as error:
+        raise asked.retry(
+            Reason.REGISTRY_ERROR, f"{asked.host} continues {asked.what} at a place that is no URL"
+        ) from error
+    return f"?{query}" if query else ""
 
 
 def upload_url(asked: Asked, url: str, response: Answer) -> str:

@@ -6,12 +6,10 @@ so it is read again afterwards.
 """
 
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from transship.errors import NeedsHuman, Reason, RetryLater, Side
@@ -26,7 +24,7 @@ from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure
 from transship.registry.manifests import Manifests, media_type_of, read_content
 from transship.registry.pace import Kind
-from transship.registry.redirect import REDIRECTS
+from transship.registry.redirect import REDIRECTS, next_query
 from transship.registry.transport import Transport, finish
 
 FORGET_AFTER = 600.0
@@ -37,7 +35,6 @@ MAX_ATTEMPTS = 5
 
 _ACCEPT = {"Accept": OCI_INDEX}
 _NO_API = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
-_NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
 class Knowledge:
@@ -156,7 +153,7 @@ class Referrers:
             if page is None:
                 return None
             found += page
-            query = _next(response)
+            query = next_query(asked, response)
             if not query or len(found) > MAX_REFERRERS:
                 return tuple(found)
         raise asked.retry(Reason.REGISTRY_ERROR, f"{asked.host} does not end its list of referrers of {subject}")
@@ -189,10 +186,3 @@ def _entries(asked: Asked, content: bytes) -> tuple[Descriptor, ...]:
         raise asked.human(
             Reason.UNSUPPORTED_CONTENT, f"{asked.host} sent no list of the referrers of {asked.what}: {error}"
         ) from error
-
-
-def _next(response: Answer) -> str:
-    """The query of the next page; of where that is said to be nothing else counts, for the rest is known."""
-    link = _NEXT.search(response.headers.get("Link", ""))
-    query = urlsplit(link.group(1)).query if link else ""
-    return f"?{query}" if query else ""

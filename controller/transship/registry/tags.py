@@ -1,8 +1,8 @@
 """The tags of one repository (distribution-spec 1.1, "Listing tags")."""
 
 import json
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 
 from urllib3.exceptions import HTTPError
@@ -13,14 +13,12 @@ from transship.registry.answer import Answer
 from transship.registry.exchange import Exchange, Request
 from transship.registry.failures import Asked, Refusal, failure, unreachable
 from transship.registry.pace import Kind
+from transship.registry.redirect import next_query
 
 PAGE = 1000
 """Tags asked for at a time; ECR takes no larger page (copy-peers.md §5)."""
 MAX_PAGES = 1000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-
-_NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
-_LAST = re.compile(r"[?&]last=([^&#]+)")
 
 
 class Tags:
@@ -40,8 +38,7 @@ class Tags:
             RetryLater: the list cannot be had now, or does not end.
             NeedsHuman: whatever the registry refuses for good.
         """
-        path = f"{self._repository.path}/tags/list?n={PAGE}"
-        query = ""
+        path, query = f"{self._repository.path}/tags/list", f"?n={PAGE}"
         for _ in range(MAX_PAGES):
             response, host = self._exchange.fetch(self._asked, Request("GET", path + query, kind=Kind.TAGS))
             if response.status != HTTPStatus.OK:
@@ -49,13 +46,10 @@ class Tags:
                 if refusal.status == HTTPStatus.NOT_FOUND:
                     return
                 raise failure(self._asked, refusal)
-            yield from _tags(self._read(host, response))
-            # Of where the next page is said to be, only the place in the list counts: the rest is known.
-            link = _NEXT.search(response.headers.get("Link", ""))
-            last = _LAST.search(link.group(1)) if link else None
-            if last is None:
+            yield from self._tags(host, self._read(host, response))
+            query = next_query(self._asked, response)
+            if not query:
                 return
-            query = f"&last={last.group(1)}"
         raise self._asked.retry(Reason.REGISTRY_ERROR, f"the list of tags of {self._repository} does not end")
 
     def _read(self, host: str, response: Answer) -> bytes:
@@ -69,14 +63,14 @@ class Tags:
             raise self._asked.retry(Reason.REGISTRY_ERROR, f"{host} sent a list of tags that is too large")
         return content
 
-
-def _tags(content: bytes) -> Iterator[Tag]:
-    try:
-        names = json.loads(content)["tags"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return
-    for name in names if isinstance(names, list) else ():
+    def _tags(self, host: str, content: bytes) -> Iterator[Tag]:
         try:
-            yield Tag.parse(str(name))
-        except ValueError:
-            continue
+            names = json.loads(content)["tags"] or []  # null is how some say that there are none
+        except (ValueError, KeyError, TypeError, RecursionError):
+            names = None
+        if not isinstance(names, list):
+            # Taking it for an empty list would leave images behind, and say that all of them were copied.
+            raise self._asked.retry(Reason.REGISTRY_ERROR, f"{host} sent something else for {self._asked.what}")
+        for name in names:
+            with suppress(ValueError):
+                yield Tag.parse(str(name))
