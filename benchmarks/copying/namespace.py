@@ -6,11 +6,8 @@ registries and the blob host have addresses and names of their own (documentatio
 kernel paces connections on loopback, and a benchmark measures bbr.
 """
 
-import fcntl
 import os
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -18,14 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from localworld import network
 from localworld.errors import WorldError
 
 INSIDE = "TRANSSHIP_BENCHMARK_NAMESPACE"
 CONGESTION_CONTROL = "reno"
 CONGESTION_FILE = Path("/proc/sys/net/ipv4/tcp_congestion_control")
-# Of <linux/sockios.h> and <linux/if.h>.
-SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
-IFF_UP, IFF_RUNNING = 0x1, 0x40
 
 
 @dataclass(frozen=True)
@@ -87,23 +82,14 @@ def prepare() -> None:
         WorldError: TCP is not what the figures need.
     """
     for index, address in enumerate(["127.0.0.1", *ADDRESSES.values()]):
-        _add_address("lo" if index == 0 else f"lo:{index}", address)
+        if index == 0:
+            network.give_address("lo", address, "255.0.0.0")
+        else:
+            network.give_address(f"lo:{index}", address)
     CONGESTION_FILE.write_text(CONGESTION_CONTROL)
     if CONGESTION_FILE.read_text().strip() != CONGESTION_CONTROL:
         raise WorldError(f"TCP does not use {CONGESTION_CONTROL} in the benchmark's namespace.")
     _name_hosts()
-
-
-def _add_address(interface: str, address: str) -> None:
-    """Like `ip address add`, on machines without it."""
-    name = interface.encode()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for request, value in ((SIOCSIFADDR, address), (SIOCSIFNETMASK, "255.255.255.255")):
-            if interface == "lo" and request == SIOCSIFNETMASK:
-                value = "255.0.0.0"  # noqa: PLW2901
-            packed = struct.pack("16sHH4s8x", name, socket.AF_INET, 0, socket.inet_aton(value))
-            fcntl.ioctl(control, request, packed)
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", name, IFF_UP | IFF_RUNNING))
 
 
 def _name_hosts() -> None:

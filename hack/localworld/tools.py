@@ -80,6 +80,8 @@ TOOLS = {
             {name: name for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
             "eight minutes",
         ),
+        Tool("argocd", {"cmd": "argocd"}, "six minutes"),
+        Tool("node", {name: name for name in ("kubelet", "kube-scheduler")}, "two minutes"),
     )
 }
 

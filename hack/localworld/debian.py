@@ -1,0 +1,104 @@
+"""Programs that only Debian packages: taken from the packages without installing them.
+
+A package is fetched by apt, which checks its signature, and unpacked into the per-user cache. Nothing is installed, no
+service is started, the system's own lists stay as they are, and root is not needed.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from localworld import locks, paths
+from localworld.errors import WorldError
+
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "redis": ("redis-server",),
+    "containers": ("containerd", "runc", "containernetworking-plugins"),
+}
+_FOLDERS = ("usr/lib/cni", "usr/bin", "usr/sbin", "bin", "sbin")
+
+
+def ensure(name: str) -> None:
+    """Fetch what one entry of PACKAGES holds, unless it is in the cache.
+
+    Raises:
+        WorldError: this is no Debian-like machine, or its mirrors cannot be reached.
+    """
+    root = _root(name)
+    with locks.exclusive(root.with_suffix(".lock"), when_waiting=lambda: _say(f"{name}: another run fetches it")):
+        if not root.is_dir():
+            _fetch(PACKAGES[name], root)
+
+
+def is_here(name: str) -> bool:
+    """Whether nothing has to be fetched."""
+    return _root(name).is_dir()
+
+
+def find(name: str, program: str) -> Path:
+    """A program of an entry: of its packages, or of the system, where apt found them installed already.
+
+    Raises:
+        WorldError: neither has it.
+    """
+    for base in (_root(name), Path("/")):
+        for folder in _FOLDERS:
+            if os.access(base / folder / program, os.X_OK):
+                return base / folder / program
+    raise WorldError(f"{program} is not there: install {', '.join(PACKAGES[name])}, or remove {_root(name)}.")
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a program of an entry must have in its environment to find its libraries."""
+    libraries = sorted({str(file.parent) for file in _root(name).glob("usr/lib/**/*.so*")})
+    return {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}
+
+
+def _root(name: str) -> Path:
+    release = platform.freedesktop_os_release()
+    return paths.cache() / "debian" / f"{release['ID']}-{release.get('VERSION_ID', 'unstable')}-{name}"
+
+
+def _fetch(packages: tuple[str, ...], root: Path) -> None:
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise WorldError(
+            f"This machine has no apt-get: install {', '.join(packages)} by other means, then mkdir {root}"
+        )
+    _say(f"{', '.join(packages)}: fetching the packages, which are unpacked into the cache and not installed")
+    scratch = root.with_suffix(".part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="transship-apt-") as directory:
+        _apt(directory, "update")
+        _apt(directory, "install", "--download-only", "--no-install-recommends", "--yes", *packages)
+        for archive in sorted(Path(directory).glob("archives/*.deb")):
+            _run("dpkg-deb", "--extract", str(archive), str(scratch))
+    scratch.rename(root)
+
+
+def _apt(directory: str, *arguments: str) -> None:
+    for folder in ("lists/partial", "archives/partial"):
+        Path(directory, folder).mkdir(parents=True, exist_ok=True)
+    own = {
+        "Dir::State::lists": f"{directory}/lists",
+        "Dir::Cache": directory,
+        "Dir::Cache::archives": f"{directory}/archives",
+        "Debug::NoLocking": "1",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+    }
+    _run("apt-get", "-qq", *(f"--option={name}={value}" for name, value in own.items()), *arguments)
+
+
+def _run(*command: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise WorldError(f"{command[0]} failed, so Debian's packages cannot be had: {result.stderr.strip()[-500:]}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
