@@ -15,21 +15,24 @@ from types import FrameType
 
 import pytest
 
-from localworld import cluster, registries
+from localworld import argocd as argo_cd
+from localworld import cluster, network, registries, toolchain
 from localworld import tools as pinned
-from localworld.cluster import Cluster
+from localworld.argocd import ArgoCD
+from localworld.cluster import Cluster, LocalCluster
 from localworld.errors import WorldError
 from localworld.registries import Registries
 from localworld.testrun import NEEDS_TOOLS
 from localworld.world import World
 
-CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl"}
+CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl", "argocd"}
 TWIN_FIXTURES = {"twin", "world"}
 TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
     "distribution_binary": ("distribution",),
     "delayline_binary": ("delayline",),
+    "argocd": argo_cd.NEEDS,
     "tools": tuple(pinned.TOOLS),
 }
 FAILURE = pytest.StashKey[str]()
@@ -57,17 +60,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(getattr(pytest.mark, NEEDS_TOOLS))
 
 
+@pytest.hookimpl(trylast=True)  # after everything that has to be fetched from outside
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what the chosen tests need; a failure is kept, and fails the tests that need the tools."""
+    """Build what the chosen tests need; a failure is kept, and fails the tests that need the tools.
+
+    Where one of them needs Argo CD the whole run moves into a network of its own, which nothing can be fetched into.
+    """
     if session.config.option.collectonly:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     capture = session.config.pluginmanager.getplugin("capturemanager")
     try:
         names = _tools_of(asked)
-        if pinned.missing(names):
-            with capture.global_and_fixture_disabled():
-                pinned.ensure(names)
+        with capture.global_and_fixture_disabled():
+            pinned.ensure(names)
+            if "argocd" in asked:
+                argo_cd.prepare()
+                if "go" in asked:
+                    toolchain.find_go()  # it may have to be fetched
+        if "argocd" in asked and isinstance(cluster.choose(own_network=True), LocalCluster):
+            network.enter_own()
     except WorldError as error:
         session.config.stash[FAILURE] = str(error)
 
@@ -75,7 +87,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _tools_of(fixtures: set[str]) -> set[str]:
     names = {name for fixture, needed in TOOLS_OF_FIXTURES.items() if fixture in fixtures for name in needed}
     if fixtures & CLUSTER_FIXTURES:
-        names.update(cluster.choose().needs)
+        names.update(cluster.choose(own_network="argocd" in fixtures).needs)
     if fixtures & TWIN_FIXTURES:
         names.update(registries.NEEDS)
     return names
@@ -131,10 +143,26 @@ def control_plane() -> Iterator[Cluster]:
     """
     with ExitStack() as stack:
         try:
-            chosen = stack.enter_context(cluster.choose())
+            chosen = stack.enter_context(cluster.choose(own_network=network.is_own()))
         except WorldError as error:
             pytest.fail(f"No control plane: {error}", pytrace=False)
         yield chosen
+
+
+@pytest.fixture(scope="session")
+def argocd(request: pytest.FixtureRequest, control_plane: Cluster) -> Iterator[ArgoCD]:
+    """A real Argo CD without its UI, beside the control plane: `.application(...)`, `.configure(...)`."""
+    if not network.is_own():
+        reason = (
+            f"{control_plane.choice} cannot be reached from a network of its own: unset {cluster.KUBECONFIG_VARIABLE}"
+        )
+        pytest.fail(f"No Argo CD: {request.config.stash.get(FAILURE, reason)}", pytrace=False)
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(ArgoCD(control_plane))
+        except WorldError as error:
+            pytest.fail(f"No Argo CD: {error}", pytrace=False)
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -216,8 +216,11 @@ class LocalCluster(Cluster):
         return self.control_plane.issue_kubeconfig(name, user, groups)
 
 
-def choose() -> Cluster:
+def choose(*, own_network: bool = False) -> Cluster:
     """The cluster of this machine, not started yet.
+
+    Args:
+        own_network: It has to run in a network of our own (`network.enter_own`), which kind's containers are not in.
 
     Raises:
         WorldError: The environment names one that cannot be used.
@@ -226,7 +229,7 @@ def choose() -> Cluster:
         return ExistingCluster(Path(kubeconfig))
     if assets := os.environ.get(ASSETS_VARIABLE):
         return _of_assets(Path(assets))
-    if shutil.which("kind") and shutil.which("kubectl") and _container_engine_answers():
+    if not own_network and shutil.which("kind") and shutil.which("kubectl") and _container_engine_answers():
         return KindCluster()
     return _of_tools()
 

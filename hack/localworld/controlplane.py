@@ -113,7 +113,7 @@ class ControlPlane:
                 "--log-level=warn",
             ],
         )
-        _wait_for(child, f"{client}/health")
+        wait_for(child, f"{client}/health")
 
     def _start_apiserver(self, signing_key: Path, verifying_key: Path) -> None:
         certificate, key = self._authority.issue_server("kube-apiserver")
@@ -142,7 +142,7 @@ class ControlPlane:
         )
         trust = ssl.create_default_context(cafile=str(self._authority.certificate))
         trust.load_cert_chain(*admin)
-        _wait_for(child, f"{self.server}/readyz", trust)
+        wait_for(child, f"{self.server}/readyz", trust)
 
     def _start_controller_manager(self, signing_key: Path) -> None:
         identity = "system:kube-controller-manager"
@@ -166,10 +166,15 @@ class ControlPlane:
             ],
         )
         trust = ssl.create_default_context(cafile=str(self._authority.certificate))
-        _wait_for(child, f"https://{LOOPBACK}:{self._manager_port}/healthz", trust)
+        wait_for(child, f"https://{LOOPBACK}:{self._manager_port}/healthz", trust)
 
 
-def _wait_for(child: Child, url: str, trust: ssl.SSLContext | None = None) -> None:
+def wait_for(child: Child, url: str, trust: ssl.SSLContext | None = None) -> None:
+    """Wait until the health endpoint of a process says 200.
+
+    Raises:
+        WorldError: It ended or was not ready in time.
+    """
     wait_until_ready(child, lambda: _answers(url, trust), seconds=START_SECONDS)
 
 

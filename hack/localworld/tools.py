@@ -31,11 +31,14 @@ class Tool:
         name: The folder's name.
         binaries: What `go build` writes (the last part of the package path), and what we call it.
         estimate: How long a first build takes, measured on two cores with empty caches.
+        files: What else is kept of the module that the binaries are in, by its path there: what runs later needs
+            neither Go nor its module cache.
     """
 
     name: str
     binaries: dict[str, str]
     estimate: str
+    files: tuple[str, ...] = ()
 
     @property
     def module(self) -> Path:
@@ -49,6 +52,7 @@ class Tool:
             digest.update((self.module / source).read_bytes())
         flags = toolchain.environment()
         digest.update(f"{LINKER_FLAGS}|{flags['GOFLAGS']}|{flags['CGO_ENABLED']}|{platform.machine()}".encode())
+        digest.update("|".join(self.files).encode())
         return digest.hexdigest()[:12]
 
     @property
@@ -64,6 +68,10 @@ class Tool:
         """Where a binary of this tool is, or will be."""
         return self.directory / binary
 
+    def file(self, path: str) -> Path:
+        """Where one of `files` is, or will be."""
+        return self.directory / Path(path).name
+
 
 # Small ones first: tests that need only these do not wait for Kubernetes.
 TOOLS = {
@@ -73,6 +81,7 @@ TOOLS = {
         Tool("crane", {"crane": "crane"}, "half a minute"),
         Tool("regctl", {"regctl": "regctl"}, "half a minute"),
         Tool("delayline", {"delayline": "delayline"}, "half a minute"),
+        Tool("checkout", {"checkout": "checkout"}, "half a minute"),
         Tool("etcd", {"server": "etcd"}, "a minute"),
         Tool("distribution", {"registry": "registry"}, "two minutes"),
         Tool(
@@ -80,7 +89,16 @@ TOOLS = {
             {name: name for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
             "eight minutes",
         ),
-        Tool("argocd", {"cmd": "argocd"}, "six minutes"),
+        Tool(
+            "argocd",
+            {"cmd": "argocd"},
+            "six minutes",
+            files=(
+                "manifests/crds/application-crd.yaml",
+                "manifests/crds/appproject-crd.yaml",
+                "manifests/base/config/argocd-cm.yaml",
+            ),
+        ),
         Tool("node", {name: name for name in ("kubelet", "kube-scheduler")}, "two minutes"),
     )
 }
@@ -127,8 +145,22 @@ def _build(tool: Tool, tell: Say) -> None:
     _run(tool, [str(go), "build", "-v", "-ldflags", LINKER_FLAGS, "-o", f"{scratch}/", "tool"], tell)
     for written, wanted in tool.binaries.items():
         (scratch / written).rename(scratch / wanted)
+    if tool.files:
+        _keep_files(tool, go, scratch)
     scratch.rename(tool.directory)
     tell(f"{tool.name}: built in {_elapsed(began)}")
+
+
+def _keep_files(tool: Tool, go: Path, scratch: Path) -> None:
+    command = [str(go), "list", "-f", "{{.Module.Dir}}", "tool"]
+    result = subprocess.run(
+        command, cwd=tool.module, env=toolchain.environment(), capture_output=True, text=True, check=False
+    )
+    folders = result.stdout.split()
+    if len(folders) != 1:
+        raise WorldError(f"{tool.name}: the module of the tool was not found, so its files are not: {result.stderr}")
+    for path in tool.files:
+        shutil.copyfile(Path(folders[0], path), scratch / Path(path).name)
 
 
 def _run(tool: Tool, command: list[str], tell: Say) -> None:

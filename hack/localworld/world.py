@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from localworld import accounts, cluster, sample
+from localworld import accounts, cluster, network, sample
 from localworld.accounts import Identity
 from localworld.cluster import Cluster
 from localworld.registries import Registries
@@ -66,7 +66,7 @@ def _push(registries: Registries, ci: Identity, reference: str, version: str) ->
 @contextmanager
 def running() -> Iterator[World]:
     """Start a cluster and the registries, say which cluster it is, and stop both at the end."""
-    chosen = cluster.choose()
+    chosen = cluster.choose(own_network=network.is_own())
     print(f"Kubernetes: {chosen.choice}", flush=True)
     with chosen, Registries() as registries:
         yield World(chosen, registries)
