@@ -33,6 +33,7 @@ TOOLS_OF_FIXTURES = {
     "distribution_binary": ("distribution",),
     "delayline_binary": ("delayline",),
     "argocd": argo_cd.NEEDS,
+    "argocd_binary": ("argocd",),
     "tools": tuple(pinned.TOOLS),
 }
 FAILURE = pytest.StashKey[str]()
@@ -121,6 +122,12 @@ def kustomize(built: Callable[[str], Path]) -> Path:
 def crane_binary(built: Callable[[str], Path]) -> Path:
     """The crane binary: a stock client of registries."""
     return built("crane") / "crane"
+
+
+@pytest.fixture(scope="session")
+def argocd_binary(built: Callable[[str], Path]) -> Path:
+    """Argo CD's one binary: what it is called by decides which part of it runs."""
+    return built("argocd") / "argocd"
 
 
 @pytest.fixture(scope="session")
