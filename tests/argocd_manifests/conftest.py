@@ -1,0 +1,42 @@
+"""What these tests share: kustomize and Argo CD's command line, each with a directory of the test's own."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from argocd_manifests.asking import ArgoCommand, Resource
+from argocd_manifests.rendering import MANIFESTS, Kustomize
+from localworld.cluster import Cluster
+
+
+@pytest.fixture
+def folders(kustomize: Path, tmp_path: Path) -> Kustomize:
+    """kustomize, and a directory to write folders in."""
+    return Kustomize(kustomize, tmp_path)
+
+
+@pytest.fixture
+def argo(argocd_binary: Path, tmp_path: Path) -> ArgoCommand:
+    """`argocd admin`, offline."""
+    return ArgoCommand(argocd_binary, tmp_path)
+
+
+@pytest.fixture
+def argocd_cm(argocd_binary: Path, folders: Kustomize) -> Resource:
+    """Argo CD's own argocd-cm, after a kustomization has taken our component in."""
+    original = (argocd_binary.parent / "argocd-cm.yaml").read_text()
+    component = folders.manifests("argocd", "installed")
+    kustomization = {"namespace": "argocd", "resources": ["argocd-cm.yaml"], "components": [component]}
+    folders.write("installed", {"argocd-cm.yaml": original, "kustomization.yaml": yaml.safe_dump(kustomization)})
+    (built,) = folders.build("installed")
+    return built
+
+
+@pytest.fixture(scope="session")
+def definitions(control_plane: Cluster) -> Cluster:
+    """The API server with our custom resource definitions."""
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"-k={MANIFESTS / 'crd'}")
+    names = [f"crd/{plural}.transship.dev" for plural in ("promotionrequests", "promotionpolicies")]
+    control_plane.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    return control_plane
