@@ -46,6 +46,11 @@ class Reason(StrEnum):
     UNSUPPORTED_CONTENT = "UnsupportedContent"
     REFUSED_BY_REGISTRY = "RefusedByRegistry"
     HOST_NOT_ALLOWED = "HostNotAllowed"
+    # What is said of a workload or a hook, whatever becomes of its images.
+    UNCOVERED = "Uncovered"
+    GATE_NOT_ENFORCED = "GateNotEnforced"
+    MANAGED_BY_MISSING = "ManagedByMissing"
+    POD_RECREATED = "PodRecreated"
     # What heals by itself.
     SOURCE_NOT_YET_THERE = "SourceNotYetThere"
     SOURCE_ACCESS_PENDING = "SourceAccessPending"

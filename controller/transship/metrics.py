@@ -52,6 +52,21 @@ class Metrics:
             ["registry", "action", "result"],
             registry=self._registry,
         )
+        self._uncovered = Counter(
+            "transship_uncovered",
+            "Workloads found to run an image that their application's hook does not name.",
+            ["kind"],
+            registry=self._registry,
+        )
+        self._gates_not_enforced = Counter(
+            "transship_gates_not_enforced", "Requests that Argo CD did not wait for.", registry=self._registry
+        )
+        self._pods_recreated = Counter(
+            "transship_pods_recreated", "Pods evicted as they waited for a promoted image.", registry=self._registry
+        )
+        self._reviews = Counter(
+            "transship_reviews", "Pods the admission webhook was asked about.", ["result"], registry=self._registry
+        )
         self._leader = Gauge("transship_leader", "1 while this replica is the active one.", registry=self._registry)
         build = Gauge("transship_build_info", "Always 1.", ["version"], registry=self._registry)
         build.labels(version).set(1)
@@ -84,6 +99,22 @@ class Metrics:
     def registry_answered(self, registry: str, action: str, result: str) -> None:
         """A request to a registry ended."""
         self._registry_requests.labels(registry, action, result).inc()
+
+    def uncovered(self, kind: str) -> None:
+        """A workload was found to run an image that its application's hook does not name."""
+        self._uncovered.labels(kind).inc()
+
+    def gate_not_enforced(self) -> None:
+        """Argo CD did not wait for a request that was to gate a sync."""
+        self._gates_not_enforced.inc()
+
+    def pod_recreated(self) -> None:
+        """A pod that waited for a promoted image was evicted."""
+        self._pods_recreated.inc()
+
+    def reviewed(self, result: str) -> None:
+        """The admission webhook was asked about a pod."""
+        self._reviews.labels(result).inc()
 
     def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
         """This replica became the active one, or ceased to be."""

@@ -33,6 +33,15 @@ class Settings(BaseSettings):
     event_workers: int = Field(4, ge=1, le=64, description="workloads and hooks that are judged at the same time")
     resync: PositiveSeconds = Field(600.0, description="how often a covered workload's images are looked for again")
     stalled_recheck: PositiveSeconds = Field(300.0, description="how often a stalled request is looked at again")
+    gate: bool = Field(
+        default=False, description="whether the admission gate is installed: keep the PromotedImages it is told"
+    )
+    gate_grace: PositiveSeconds = Field(
+        60.0, description="how long a reference stays in PromotedImages after the last that named it"
+    )
+    admission: bool = Field(
+        default=False, description="whether the admission webhook is installed: promote for the pods it holds"
+    )
     history_limit: int = Field(5, ge=1, le=100, description="requests kept for each workload or hook")
     health_host: str = Field("0.0.0.0", description="address of /healthz, /readyz and /metrics")  # noqa: S104 - a pod's probes come from outside
     health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0 for any")

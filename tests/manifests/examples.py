@@ -52,7 +52,8 @@ def full_policy(name: str = "shop") -> dict[str, Any]:
         tagConflict="Overwrite",
         referrers="Require",
         sourceGrace="1h30m",
-        watch={"workloads": False},
+        admission={"maxHold": "1m30s"},
+        watch={"workloads": False, "recreateWaitingPods": True},
         destinationRepository={
             "create": True,
             "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
@@ -122,6 +123,7 @@ def full_status(generation: int = 1, *, ready: str = "True") -> RequestStatus:
         summary="1/1",
         progress="100%",
         policy="shop,shop-canary",
+        application="shop",
         bytes=2**39,
         started_at=NOW,
         finished_at=later,

@@ -192,12 +192,13 @@ def test_kubectl_get_tells_the_story(
     write_status("release", examples.full_status())
 
     heads, row = definitions.kubectl("get", "preq", f"-n={namespace}").splitlines()
-    assert heads.split() == ["NAME", "READY", "PHASE", "IMAGES", "PROGRESS", "REASON", "AGE"]
-    assert row.split()[:-1] == ["release", "True", "Promoted", "1/1", "100%", "Promoted"]
+    columns = ["NAME", "READY", "PHASE", "IMAGES", "PROGRESS", "REASON", "TRIGGER", "APPLICATION", "AGE"]
+    assert heads.split() == columns
+    assert row.split()[:-1] == ["release", "True", "Promoted", "1/1", "100%", "Promoted", "promote", "shop"]
 
     heads, row = definitions.kubectl("get", "transship", f"-n={namespace}", "-o=wide").splitlines()[:2]
-    assert heads.split()[-4:] == ["POLICY", "TRIGGER", "BYTES", "MESSAGE"]
-    assert row.split()[7:] == ["shop,shop-canary", "promote", str(2**39), *["3", "images", "promoted:", "3", "copied"]]
+    assert heads.split()[-3:] == ["POLICY", "BYTES", "MESSAGE"]
+    assert row.split()[9:] == ["shop,shop-canary", str(2**39), *["3", "images", "promoted:", "3", "copied"]]
 
 
 def test_kubectl_wait_does_not_believe_a_verdict_about_an_older_spec(
@@ -247,7 +248,7 @@ def test_defaults_of_a_policy_are_visible(apply_policy: Apply) -> None:
 
     assert spec["tagConflict"] == "Refuse"
     assert spec["sourceGrace"] == "60s"
-    assert spec["watch"] == {"workloads": True}
+    assert spec["watch"] == {"workloads": True, "recreateWaitingPods": False}
     assert spec["destinationRepository"] == {"create": True, "drift": "Report"}
     assert "sourceAccess" not in spec
 

@@ -23,6 +23,7 @@ MUTABILITY = installation.schema("promotionpolicies", "spec", "destinationReposi
 DURATIONS = {
     "timeout": installation.schema("promotionrequests", "spec", "timeout"),
     "sourceGrace": installation.schema("promotionpolicies", "spec", "sourceGrace"),
+    "maxHold": installation.schema("promotionpolicies", "spec", "admission", "maxHold"),
 }
 
 
@@ -73,8 +74,8 @@ def test_every_column_shows_a_field_of_the_schema(plural: str) -> None:
     [
         (
             "promotionrequests",
-            ["Ready", "Phase", "Images", "Progress", "Reason", "Age"],
-            ["Policy", "Trigger", "Bytes", "Message"],
+            ["Ready", "Phase", "Images", "Progress", "Reason", "Trigger", "Application", "Age"],
+            ["Policy", "Bytes", "Message"],
         ),
         ("promotionpolicies", ["Ready", "Source", "Destination", "Reason", "Age"], ["Message"]),
     ],
@@ -163,7 +164,10 @@ def _job_with_everything() -> dict[str, Any]:
             "namespace": "shop",
             "uid": "u",
             "creationTimestamp": "2026-01-01T00:00:00Z",
-            "annotations": {"argocd.argoproj.io/tracking-id": "shop:batch/Job:shop/promote"},
+            "annotations": {
+                "argocd.argoproj.io/tracking-id": "shop:batch/Job:shop/promote",
+                "transship.dev/revision": "3f2c9d1",
+            },
         },
         "spec": {
             "managedBy": HOOK_MANAGER,
@@ -212,6 +216,8 @@ def test_a_policy_that_uses_every_field_parses() -> None:
     assert policy.referrers is Referrers.REQUIRE
     assert not policy.watch_workloads
     assert policy.source_grace_seconds == 5400
+    assert policy.recreate_waiting_pods
+    assert policy.max_hold_seconds == 90
     assert policy.destination_repository.exclusions == ("sha256-*",)
     assert policy.destination_repository.mend
     assert policy.source_access.manage_policy

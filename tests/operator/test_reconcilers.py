@@ -9,6 +9,7 @@ import pytest
 from transship.errors import Reason, RetryLater
 from transship.metrics import Metrics
 from transship.oci.copier import Copier, Limits
+from transship.operator.coverage import Coverage
 from transship.operator.hooks import HookReconciler
 from transship.operator.known import Known
 from transship.operator.picture import Picture
@@ -18,7 +19,7 @@ from transship.operator.requests import RequestReconciler
 from transship.operator.workloads import WorkloadReconciler
 from transship.promotion.policy import PromotionPolicy
 from transship.promotion.promoter import Promoter
-from transship.promotion.request import RequestKey, parse_request
+from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.upkeep import Inspection
 from transship.promotion.workload import ContainerImage, WorkloadKey
 
@@ -69,6 +70,7 @@ class Bench:
         self.changes: list[str] = []
         self.promoted: list[RequestKey] = []
         self.woken: list[WorkloadKey] = []
+        self.admitted: list[PromotionRequest] = []
         self.picture = Picture(self.known, self.cluster, lambda: self.changes.append("policies"), self.changes.append)
         self.workload_queue: WorkQueue[WorkloadKey] = WorkQueue("workloads", lambda _: None, 1)
         self.policy_queue: WorkQueue[str] = WorkQueue("policies", lambda _: None, 1)
@@ -80,15 +82,18 @@ class Bench:
             "metrics": Metrics("test"),
             "clock": lambda: NOW,
         }
-        self.hooks = HookReconciler(**common, history_limit=2, promote=self.promoted.append)
+        self.hooks = HookReconciler(**common, history_limit=2, promote=self.promoted.append, admit=self.admitted.append)
+        self.coverage = Coverage(**common, promote=self.promoted.append)
         self.policies = PolicyReconciler(**common, upkeep=NoUpkeep(), resync=600.0)
         self.workloads = WorkloadReconciler(
             **common,
             picture=self.picture,
             registries=self.registries,
+            coverage=self.coverage,
             resync=600.0,
             history_limit=2,
             promote=self.promoted.append,
+            judged=lambda *_: None,
         )
         self.requests = RequestReconciler(
             **common,
@@ -97,6 +102,8 @@ class Bench:
             stalled_recheck=300.0,
             is_stopping=lambda: False,
             wake=self.woken.append,
+            promoted=lambda _: None,
+            admit=self.admitted.append,
         )
 
     def sees_hook(self, **change: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from transship.promotion.request import RequestKey
+from transship.promotion.waiting import WaitingPod
 from transship.promotion.workload import WorkloadKey
 
 CREATED = "2026-01-02T03:04:05Z"
@@ -86,6 +87,15 @@ class MemoryCluster:
     def emit_event(self, regarding: Mapping[str, str], *, warning: bool, reason: str, note: str, now: datetime) -> None:
         self._answer()
         self.events.append(reason)
+
+    def pending_pods(self, namespace: str) -> list[Resource]:
+        self._answer()
+        places = self.objects.items()
+        return [copy.deepcopy(each) for (kind, space, _), each in places if (kind, space) == ("Pod", namespace)]
+
+    def evict_pod(self, pod: WaitingPod) -> bool:
+        self._answer()
+        return self.objects.pop(("Pod", pod.namespace, pod.name), None) is not None
 
     def _get(self, kind: str, namespace: str, name: str) -> Resource | None:
         self._answer()

@@ -196,3 +196,32 @@ SIZES = st.none() | st.integers(0, 10**12)
 @given(st.lists(st.builds(moved, SIZES, SIZES, SIZES), max_size=4))
 def test_progress_never_claims_to_be_done_before_everything_is_proven(images: list[ImageStatus]) -> None:
     assert progress(images) in {"", *(f"{percent}%" for percent in range(100))}
+
+
+# --- what was found beside the images
+
+SEEN = conditions.Finding("Uncovered", is_so=True, message="add the container to the hook")
+NOT_SEEN = conditions.Finding("Uncovered", is_so=False, message="the hook names every image")
+LATER = START.replace(year=START.year + 1)
+
+
+def test_what_was_found_is_a_condition_beside_the_three_and_stays_when_the_verdict_is_written_again() -> None:
+    found = conditions.with_findings(RequestStatus(), [SEEN], 7, START)
+    assert [(each.type, each.status, each.reason, each.message) for each in found.conditions] == [
+        ("Uncovered", "True", "Uncovered", "add the container to the hook")
+    ]
+
+    again = apply(Verdict(Phase.PROMOTED, Reason.PROMOTED, "because"), found, 7, LATER)
+
+    assert [each.type for each in again] == ["Ready", "Reconciling", "Stalled", "Uncovered"]
+    assert again[-1] == found.conditions[0]
+
+
+def test_what_was_never_the_case_is_not_mentioned_and_what_was_is_taken_back() -> None:
+    assert conditions.with_findings(RequestStatus(), [NOT_SEEN], 7, START) == RequestStatus()
+
+    found = conditions.with_findings(RequestStatus(), [SEEN], 7, START)
+    back = conditions.with_findings(found, [NOT_SEEN], 7, LATER)
+
+    assert [(each.status, each.last_transition_time) for each in back.conditions] == [("False", LATER)]
+    assert conditions.with_findings(found, [SEEN], 8, LATER) == found

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from promotion.schema import request_schema, violations
 from promotion.world import START, request_resource
 from transship.errors import NeedsHuman, Reason
+from transship.promotion.argocd import Options, Origin
 from transship.promotion.duration import parse_duration
 from transship.promotion.request import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -42,7 +44,7 @@ IMAGE_SETS = st.dictionaries(
 
 
 def workload(*, kind: str = "Deployment", name: str = "checkout", is_hook: bool = False, app: str = "shop") -> Workload:
-    return Workload(WorkloadKey(kind, "shop", name), "apps/v1", "uid-1", IMAGES, is_hook, True, app, START)
+    return Workload(WorkloadKey(kind, "shop", name), "apps/v1", "uid-1", IMAGES, is_hook, True, Origin(app), START)
 
 
 # --- names
@@ -143,12 +145,45 @@ def test_what_is_made_for_an_owner_is_valid_and_is_read_back_as_it_was_meant(*, 
         created_at=START,
         containers=IMAGES,
         timeout_seconds=DEFAULT_TIMEOUT_SECONDS,
+        policy="",
         is_suspended=False,
         owner=owner.key,
         owner_uid="uid-1",
+        application=app,
+        origin=Origin(),
         is_ours=True,
+        is_unowned=is_hook,
         status=parse_request(request_resource({"a": "b"})).status,
     )
+
+
+def test_the_options_of_a_hook_are_those_of_its_request_and_make_it_another_one() -> None:
+    options = Options("5m", "shop-to-production")
+    hook = replace(workload(is_hook=True), origin=Origin(options=options, revision="3f2c9d1"))
+    made = request_for(hook, IMAGES)
+
+    assert violations(request_schema()["spec"], made["spec"], "spec") == []
+    assert (made["spec"]["timeout"], made["spec"]["policy"]) == ("5m", "shop-to-production")
+    assert made["spec"]["trigger"]["revision"] == "3f2c9d1"
+    assert made["metadata"]["name"] == request_name(hook.key, IMAGES, options) != request_name(hook.key, IMAGES)
+
+
+def test_a_workload_has_no_options_whatever_is_written_on_it() -> None:
+    owner = replace(workload(), origin=Origin("shop", options=Options("5m", "shop-to-production")))
+
+    assert request_for(owner, IMAGES) == request_for(workload(), IMAGES)
+
+
+@pytest.mark.parametrize("text", ["soon", "5", "-5m", "9s", "25h", "1d", " 5m", "5m\n", "9" * 300 + "s"])
+def test_a_timeout_that_cannot_be_taken_is_refused_with_a_sentence(text: str) -> None:
+    hook = replace(workload(is_hook=True), origin=Origin(options=Options(timeout=text)))
+
+    with pytest.raises(NeedsHuman) as refused:
+        request_for(hook, IMAGES)
+
+    assert refused.value.reason == Reason.INVALID_REQUEST
+    assert "write a duration such as 15m, between 10s and 24h" in refused.value.message
+    assert len(refused.value.message) < 200
 
 
 def test_only_the_images_that_are_to_be_promoted_are_named() -> None:

@@ -39,10 +39,10 @@ def test_every_kind_is_reduced_to_its_identity_and_the_images_of_its_pods(kind: 
     assert found.uid == "1234"
     assert found.images == (ContainerImage("app", "shop/app:v1"),)
     assert found.created_at == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert (found.needs_images, found.is_hook, found.application) == (True, False, "")
+    assert (found.needs_images, found.is_hook, found.origin.application) == (True, False, "")
 
 
-@pytest.mark.parametrize("kind", ["Pod", "ReplicaSet", "Rollout", "Service"])
+@pytest.mark.parametrize("kind", ["ReplicaSet", "Rollout", "Service"])
 def test_another_kind_is_refused(kind: str) -> None:
     with pytest.raises(KeyError):
         parse_workload(resource(kind))
@@ -177,25 +177,6 @@ def test_no_other_kind_is_a_hook(kind: str) -> None:
     workload = resource(kind)
     workload["spec"]["managedBy"] = HOOK_MANAGER
     assert not parse_workload(workload).is_hook
-
-
-@pytest.mark.parametrize(
-    ("annotations", "application"),
-    [
-        ({}, ""),
-        ({"argocd.argoproj.io/hook": "PreSync"}, ""),
-        ({"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/checkout"}, "shop"),
-        ({"argocd.argoproj.io/tracking-id": "team-a_shop:apps/Deployment:shop/checkout"}, "team-a_shop"),
-    ],
-    ids=[
-        "nothing without annotations",
-        "nothing without the tracking annotation",
-        "the application before the first colon",
-        "the application with its namespace when it lives in one of its own",
-    ],
-)
-def test_the_application_comes_from_the_tracking_id(annotations: dict[str, str], application: str) -> None:
-    assert parse_workload(resource("Deployment", annotations=annotations)).application == application
 
 
 def test_a_kubernetes_time_has_a_zone() -> None:

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "copy": "transship.cli.copy:copy_command",
     "explain": "transship.cli.explain:explain_command",
     "policy": "transship.cli.policy:app",
+    "admission": "transship.cli.admission:admission",
     "operator": "transship.cli.operate:operator",
     "settings": "transship.cli.operate:settings",
 }

@@ -7,6 +7,7 @@ import socket
 from transship import logs
 from transship.cli.registries import build_registries
 from transship.cluster import Cluster, connect
+from transship.cluster.gates import SchedulingGates
 from transship.errors import NeedsHuman, Reason
 from transship.metrics import Metrics
 from transship.oci.copier import MEBIBYTE, Limits
@@ -26,13 +27,17 @@ def build_operator(settings: Settings, version: str) -> Operator:
     """
     logs.configure(settings.log_level, settings.log_format)
     identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
-    cluster = Cluster(connect(settings.kubeconfig), identity)
+    api = connect(settings.kubeconfig)
+    cluster = Cluster(api, identity)
     _check(cluster)
+    if settings.gate:
+        _check_gate(cluster)
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
     metrics = Metrics(version)
     registries = build_registries(settings, metrics)
-    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics)
+    gates = SchedulingGates(api) if settings.admission else None
+    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics, gates)
 
 
 def _check(cluster: Cluster) -> None:
@@ -49,6 +54,14 @@ def _check(cluster: Cluster) -> None:
         )
 
 
+def _check_gate(cluster: Cluster) -> None:
+    if not cluster.serves_promoted_images():
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            "TRANSSHIP_GATE is set and the cluster does not serve PromotedImages; apply manifests/gate and start again",
+        )
+
+
 def _options(settings: Settings, identity: str) -> Options:
     return Options(
         namespace=settings.namespace,
@@ -60,6 +73,8 @@ def _options(settings: Settings, identity: str) -> Options:
         event_workers=settings.event_workers,
         resync=settings.resync,
         stalled_recheck=settings.stalled_recheck,
+        gate=settings.gate,
+        gate_grace=settings.gate_grace,
         history_limit=settings.history_limit,
         health_host=settings.health_host,
         health_port=settings.health_port,

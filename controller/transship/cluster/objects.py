@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from transship.cluster.api import Api, Conflict, NotFound
-from transship.errors import TransshipError
+from transship.errors import RetryLater, TransshipError
+from transship.promotion.promoted import NAME as PROMOTED_IMAGES
 from transship.promotion.request import API_VERSION, RequestKey
 from transship.promotion.status import format_time
+from transship.promotion.waiting import WaitingPod
 from transship.promotion.workload import WorkloadKey
 
 _OURS = f"/apis/{API_VERSION}"
@@ -29,6 +31,7 @@ class Cluster:
     def __init__(self, api: Api, identity: str) -> None:
         self._api = api
         self._identity = identity
+        self._retold: dict[str, int] = {}
 
     def policies(self) -> list[dict[str, Any]]:
         """All PromotionPolicies."""
@@ -108,12 +111,16 @@ class Cluster:
             note: the sentence.
             now: when it happened.
         """
-        short = hashlib.sha256(f"{regarding}{reason}{note}{now.timestamp()}".encode()).hexdigest()[:16]
+        # The same line again is one more of a series: the name says which, and that this process tells it.
+        story = f"{self._identity}{dict(regarding)}{warning}{reason}{note}"
+        name = f"{regarding['name'][:230]}.{hashlib.sha256(story.encode()).hexdigest()[:16]}"
+        moment = format_time(now).replace("Z", ".000000Z")
+        path = f"/apis/events.k8s.io/v1/namespaces/{regarding['namespace']}/events"
         event = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{regarding['name'][:230]}.{short}", "namespace": regarding["namespace"]},
-            "eventTime": format_time(now).replace("Z", ".000000Z"),
+            "metadata": {"name": name, "namespace": regarding["namespace"]},
+            "eventTime": moment,
             "reportingController": _REPORTER,
             "reportingInstance": self._identity[:128],
             "action": "Promote",
@@ -123,9 +130,46 @@ class Cluster:
             "note": note if len(note) <= _MAX_NOTE else f"{note[: _MAX_NOTE - 3]}...",
         }
         try:
-            self._api.create(f"/apis/events.k8s.io/v1/namespaces/{regarding['namespace']}/events", event)
-        except (NotFound, Conflict, TransshipError):
+            self._api.create(path, event)
+        except Conflict:
+            self._tell_again(f"{path}/{name}", moment)
+        except (NotFound, TransshipError):
             return
+
+    def _tell_again(self, path: str, moment: str) -> None:
+        count = self._retold[path] = self._retold.get(path, 1) + 1
+        series = {"count": count, "lastObservedTime": moment}
+        try:
+            self._api.patch(path, [{"op": "add", "path": "/series", "value": series}])
+        except (NotFound, Conflict, TransshipError):
+            self._retold.pop(path, None)
+
+    def pending_pods(self, namespace: str) -> list[dict[str, Any]]:
+        """All pods of a namespace that have not begun to run; none when it is going."""
+        try:
+            found = self._api.get(f"/api/v1/namespaces/{namespace}/pods", {"fieldSelector": "status.phase=Pending"})
+        except NotFound:
+            return []
+        return list(found["items"])
+
+    def evict_pod(self, pod: WaitingPod) -> bool:
+        """Evict this very pod in this very state; False when it has changed, is gone, or may not go now.
+
+        Raises:
+            NeedsHuman: Denied when the operator may not evict pods.
+        """
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction"
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid, "resourceVersion": pod.version}},
+        }
+        try:
+            self._api.create(path, eviction)
+        except (NotFound, Conflict, RetryLater):
+            return False
+        return True
 
     def serves_our_kinds(self) -> bool:
         """Whether the custom resource definitions are installed."""
@@ -134,6 +178,38 @@ class Cluster:
         except NotFound:
             return False
         return {"promotionrequests", "promotionpolicies"} <= served
+
+    def serves_promoted_images(self) -> bool:
+        """Whether the definition of what the gate is told is installed."""
+        try:
+            return "promotedimages" in {each["name"] for each in self._api.get(_OURS).get("resources", [])}
+        except NotFound:
+            return False
+
+    def promoted_images(self, namespace: str) -> dict[str, Any] | None:
+        """The PromotedImages of a namespace; None when there are none."""
+        try:
+            return self._api.get(f"{_promoted_images(namespace)}/{PROMOTED_IMAGES}")
+        except NotFound:
+            return None
+
+    def write_promoted_images(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create them, or replace the version that is named; None when that is not how things are."""
+        metadata = resource["metadata"]
+        path = _promoted_images(metadata["namespace"])
+        try:
+            if "resourceVersion" in metadata:
+                return self._api.replace(f"{path}/{metadata['name']}", resource)
+            return self._api.create(path, resource)
+        except (Conflict, NotFound):
+            return None
+
+    def delete_promoted_images(self, namespace: str, uid: str) -> None:
+        """Delete these very PromotedImages."""
+        try:
+            self._api.delete(f"{_promoted_images(namespace)}/{PROMOTED_IMAGES}", {"preconditions": {"uid": uid}})
+        except (NotFound, Conflict):
+            return
 
     def server_version(self) -> tuple[int, int]:
         """Major and minor version of the API server."""
@@ -157,3 +233,7 @@ class Cluster:
             return self._api.create(path, lease)
         except (Conflict, NotFound):
             return None
+
+
+def _promoted_images(namespace: str) -> str:
+    return f"{_OURS}/namespaces/{namespace}/promotedimages"

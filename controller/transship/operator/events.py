@@ -11,6 +11,7 @@ from typing import Any
 import kopf
 
 from transship.operator.known import Known
+from transship.operator.promoted import Gate
 from transship.operator.queue import WorkQueue
 from transship.promotion.request import RequestKey
 from transship.promotion.workload import WorkloadKey
@@ -23,23 +24,33 @@ WORKLOADS = (
     ("batch", "v1", "jobs", "Job"),
     ("batch", "v1", "cronjobs", "CronJob"),
 )
+_DELETION_FOLLOWS = 2.0
 _SERVER_TIMEOUT, _CLIENT_TIMEOUT, _CONNECT_TIMEOUT, _CHUNK, _IDLE = 300, 330, 30, 500, 0.1
 
 
 class Queues:
-    """Where keys go: what is quick, what copies, and what looks after AWS."""
+    """Where keys go.
 
-    def __init__(
+    What is quick, what copies, what looks after AWS, gates nobody waited at, waiting pods, and what the gate is told.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each kind of work
         self,
         workloads: WorkQueue[WorkloadKey],
         policies: WorkQueue[str],
         requests: WorkQueue[RequestKey],
         upkeep: WorkQueue[str],
+        gates: WorkQueue[RequestKey],
+        pods: WorkQueue[RequestKey],
+        promoted: WorkQueue[str],
     ) -> None:
         self.workloads = workloads
         self.policies = policies
         self.requests = requests
         self.upkeep = upkeep
+        self.gates = gates
+        self.pods = pods
+        self.promoted = promoted
 
 
 class Pulse:
@@ -61,8 +72,9 @@ class Pulse:
 class Events:
     """The handlers: what is seen goes into the picture, what is new onto a queue."""
 
-    def __init__(self, known: Known, queues: Queues, pulse: Pulse) -> None:
+    def __init__(self, known: Known, queues: Queues, pulse: Pulse, gate: Gate) -> None:
         self._known = known
+        self._gate = gate
         self._queues = queues
         self._pulse = pulse
 
@@ -74,9 +86,10 @@ class Events:
             key = WorkloadKey(kind, resource["metadata"]["namespace"], resource["metadata"]["name"])
             if event["type"] == "DELETED":
                 self._known.forget_workload(key, resource["metadata"]["uid"])
-                self._queues.workloads.add(key)
-            elif self._known.see_workload(resource) is not None:
-                self._queues.workloads.add(key)
+            elif self._known.see_workload(resource) is None:
+                return
+            self._queues.workloads.add(key)
+            self._gate.changed(key.namespace)
 
         return handle
 
@@ -84,6 +97,7 @@ class Events:
         """A PromotionRequest was seen."""
         metadata = event["object"]["metadata"]
         key = RequestKey(metadata["namespace"], metadata["name"])
+        self._gate.changed(key.namespace)
         if event["type"] == "DELETED":
             gone = self._known.forget_request(key, metadata["uid"])
             for hook in self._known.hooks_waiting_for(key):
@@ -92,9 +106,12 @@ class Events:
                 # Its owner may be there again under the same name, or still wait: it is judged anew.
                 self._queues.workloads.add(gone.owner)
             return
-        is_new = self._known.see_request(event["object"])[1]
+        request, is_new = self._known.see_request(event["object"])
         if is_new:
             self._queues.requests.add(key)
+        if request.origin.is_let_go and request.status.finished_at is None:
+            # Before it deletes a hook Argo CD takes its finalizer, too: only what stays was let go.
+            self._queues.gates.add(key, _DELETION_FOLLOWS)
 
     async def policy(self, event: Mapping[str, Any], **_: Any) -> None:
         """A PromotionPolicy was seen: whatever it may decide differently is judged again."""
@@ -116,6 +133,10 @@ class Events:
         elif self._known.see_namespace(event["object"]):
             self.namespace_changed(name)
 
+    async def promoted_images(self, event: Mapping[str, Any], **_: Any) -> None:
+        """The list of a namespace was seen."""
+        self._gate.see(event["object"], is_gone=event["type"] == "DELETED")
+
     async def lease(self, **_: Any) -> None:
         """Our own Lease was seen: the watches are alive."""
         self._pulse.beat()
@@ -128,6 +149,7 @@ class Events:
 
     def namespace_changed(self, name: str) -> None:
         """Judge everything again in a namespace whose labels are new."""
+        self._gate.changed(name)
         self._judge_again(namespace=name)
 
     def _judge_again(self, namespace: str | None) -> None:
@@ -147,6 +169,8 @@ class Events:
             )
         kopf.on.event(GROUP, VERSION, "promotionrequests", registry=registry)(self.request)
         kopf.on.event(GROUP, VERSION, "promotionpolicies", registry=registry)(self.policy)
+        if self._gate.is_on:
+            kopf.on.event(GROUP, VERSION, "promotedimages", registry=registry)(self.promoted_images)
         kopf.on.event("", "v1", "namespaces", registry=registry)(self.namespace)
         kopf.on.event("coordination.k8s.io", "v1", "leases", registry=registry)(self.lease)
         return registry

@@ -18,6 +18,7 @@ from transship.operator.queue import WorkQueue
 from transship.promotion.request import (
     PromotionRequest,
     RequestKey,
+    options_of,
     request_name,
     require_images,
 )
@@ -38,6 +39,7 @@ class HookReconciler:
         clock: the time.
         history_limit: requests kept for one hook.
         promote: called with a request that is to be looked at now.
+        admit: called with a request before a hook is told that it is promoted: what comes next must be let in.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -49,6 +51,7 @@ class HookReconciler:
         clock: Callable[[], datetime],
         history_limit: int,
         promote: Callable[[RequestKey], None],
+        admit: Callable[[PromotionRequest], None],
     ) -> None:
         self._known = known
         self._cluster = cluster
@@ -56,6 +59,7 @@ class HookReconciler:
         self._clock = clock
         self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
+        self._admit = admit
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
         """Take a hook as far as its request is; the end of the request wakes it again."""
@@ -64,7 +68,7 @@ class HookReconciler:
             self._known.stop_waiting(key)
             queue.forget(key)
             return
-        request_key = RequestKey(key.namespace, request_name(key, hook.images))
+        request_key = RequestKey(key.namespace, request_name(key, hook.images, options_of(hook)))
         self._known.wait_for(request_key, key)
         try:
             request = self._ensure(hook, request_key)
@@ -75,6 +79,8 @@ class HookReconciler:
         if request is None:
             queue.retry(key)
             return
+        if self._speaks_of(request, hook):
+            self._admit(request)
         status = self._job_status(hook, request)
         self._metrics.reconciled("Hook", request.status.phase)
         self._cluster.write_job_status(key, hook.uid, status)

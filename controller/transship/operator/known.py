@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from threading import RLock
 from typing import Any
 
+from transship.promotion.conditions import Finding
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.workload import Workload, WorkloadKey, parse_workload
@@ -28,6 +29,7 @@ class Known:
         self._asked: dict[RequestKey, set[str]] = {}
         self._answered: dict[RequestKey, set[str]] = {}
         self._waiting: dict[RequestKey, set[WorkloadKey]] = {}
+        self._findings: dict[RequestKey, dict[str, Finding]] = {}
 
     def see_policy(self, resource: Mapping[str, Any]) -> bool:
         """Take in a PromotionPolicy; whether its spec is new."""
@@ -136,6 +138,7 @@ class Known:
             del self._requests[key], self._versions[key]
             self._asked.pop(key, None)
             self._answered.pop(key, None)
+            self._findings.pop(key, None)
             return known
 
     def request(self, key: RequestKey) -> PromotionRequest | None:
@@ -158,6 +161,31 @@ class Known:
         """All requests made for a workload or hook."""
         with self._lock:
             return [each for each in self._requests.values() if each.owner == owner]
+
+    def gates_of(self, application: str) -> list[PromotionRequest]:
+        """All requests that a sync of an Argo CD application waits for, or waited for."""
+        with self._lock:
+            return [each for each in self._requests.values() if each.application == application and each.is_gate]
+
+    def find(self, key: RequestKey, finding: Finding) -> bool:
+        """Keep what was found about a request until it is written; whether that is news."""
+        with self._lock:
+            request = self._requests.get(key)
+            if request is None:
+                return False
+            kept = self._findings.setdefault(key, {})
+            before, kept[finding.condition] = kept.get(finding.condition), finding
+            if before is not None:
+                return before != finding
+            told = request.status.condition(finding.condition)
+            return (
+                finding.is_so if told is None else (told.status, told.message) != (str(finding.is_so), finding.message)
+            )
+
+    def findings(self, key: RequestKey) -> list[Finding]:
+        """What was found about a request by this process."""
+        with self._lock:
+            return list(self._findings.get(key, {}).values())
 
     def ask(self, key: RequestKey, who: str) -> bool:
         """Somebody wants the images of a request now: no verdict counts that was begun before; whether that is news.

@@ -18,14 +18,18 @@ import kopf
 import structlog
 
 from transship.oci.copier import Copier, Limits
+from transship.operator.coverage import Coverage
 from transship.operator.events import Events, Pulse, Queues, watch_settings
+from transship.operator.gated import POD, SWEEP, GatedReconciler, PodEvents, SchedulingGates, Waiting
 from transship.operator.health import HealthServer
 from transship.operator.hooks import HookReconciler
 from transship.operator.known import Known
 from transship.operator.leader import Leader
 from transship.operator.picture import Picture
+from transship.operator.pods import PodRecreator
 from transship.operator.policies import PolicyReconciler
 from transship.operator.ports import Cluster, Metrics
+from transship.operator.promoted import Gate
 from transship.operator.queue import WorkQueue
 from transship.operator.requests import RequestReconciler
 from transship.operator.workloads import WorkloadReconciler
@@ -54,6 +58,8 @@ class Options:
     event_workers: int
     resync: float
     stalled_recheck: float
+    gate: bool
+    gate_grace: float
     history_limit: int
     health_host: str
     health_port: int
@@ -70,10 +76,17 @@ class Operator:
         registries: the registries, with the identities of each policy.
         upkeep: what policies want of AWS, beside images.
         metrics: counts.
+        scheduling_gates: of pods that the admission webhook holds; None when there is no such webhook.
     """
 
-    def __init__(
-        self, options: Options, cluster: Cluster, registries: Registries, upkeep: Upkeep, metrics: Metrics
+    def __init__(  # noqa: PLR0913, PLR0917 - the composition root names each of them
+        self,
+        options: Options,
+        cluster: Cluster,
+        registries: Registries,
+        upkeep: Upkeep,
+        metrics: Metrics,
+        scheduling_gates: SchedulingGates | None = None,
     ) -> None:
         self._options = options
         self._metrics = metrics
@@ -92,9 +105,21 @@ class Operator:
         self._queues = self._make_queues()
         self._known = Known()
         self._copier = Copier(options.copying)
-        self._events = Events(self._known, self._queues, self._pulse)
+        self._gate = Gate(
+            known=self._known,
+            lists=cluster,
+            metrics=metrics,
+            is_on=options.gate,
+            grace=options.gate_grace,
+            resync=options.resync,
+            now=time.monotonic,
+            look=self._queues.promoted.add,
+        )
+        self._events = Events(self._known, self._queues, self._pulse, self._gate)
         self._picture = Picture(self._known, cluster, self._events.policies_changed, self._events.namespace_changed)
         self._make_reconcilers(cluster, registries)
+        self._waiting = Waiting()
+        self._gated = self._make_gated(cluster, scheduling_gates) if scheduling_gates is not None else None
         self._policies = self._make_policies(cluster, upkeep)
         self._make_gauges()
 
@@ -121,8 +146,11 @@ class Operator:
         keeper.start()
         try:
             self._picture.load()
+            self._gate.all_changed()
             for queue in self._all_queues():
                 queue.start()
+            if self._gated is not None:
+                self._queues.workloads.add(SWEEP)
             self._watching.start()
             self._leader.guard(self._stopping, self._fail)
         finally:
@@ -150,11 +178,14 @@ class Operator:
         self._stopping.set()
 
     def _watch(self) -> None:
+        registry, settings = self._events.register(), watch_settings(self._options.lease_name)
+        if self._gated is not None:
+            PodEvents(self._waiting, self._queues.workloads.add).register(registry, settings)
         try:
             asyncio.run(
                 kopf.operator(
-                    registry=self._events.register(),
-                    settings=watch_settings(self._options.lease_name),
+                    registry=registry,
+                    settings=settings,
                     standalone=True,
                     clusterwide=True,
                     stop_flag=self._stopping,
@@ -184,19 +215,32 @@ class Operator:
                 lambda name: self._policies.look_after(name, self._queues.upkeep, self._queues.policies),
                 _UPKEEP_WORKERS,
             ),
+            WorkQueue("gates", self._check_gate, 1),
+            WorkQueue("pods", lambda key: self._pods.reconcile(key, self._queues.pods), 1),
+            WorkQueue("promoted", lambda name: self._gate.reconcile(name, self._queues.promoted), 1),
         )
 
     def _all_queues(self) -> Sequence[WorkQueue[WorkloadKey] | WorkQueue[str] | WorkQueue[RequestKey]]:
         queues = self._queues
-        return (queues.workloads, queues.policies, queues.requests, queues.upkeep)
+        quick = (queues.workloads, queues.policies, queues.requests)
+        return (*quick, queues.upkeep, queues.gates, queues.pods, queues.promoted)
+
+    def _check_gate(self, key: RequestKey) -> None:
+        self._coverage.let_go(key)
+        self._queues.gates.forget(key)
 
     def _judge_workload(self, key: WorkloadKey) -> None:
+        if key.kind == POD and self._gated is not None:
+            self._gated.reconcile(key, self._queues.workloads)
+            return
         workload = self._known.workload(key)
         reconciler = self._hooks if workload is None or workload.is_hook else self._workloads
         reconciler.reconcile(key, self._queues.workloads)
 
     def _make_reconcilers(self, cluster: Cluster, registries: Registries) -> None:
         options, known, metrics = self._options, self._known, self._metrics
+        self._pods = PodRecreator(known, cluster, metrics, _now)
+        self._coverage = Coverage(known, cluster, metrics, _now, self._queues.requests.add)
         self._requests = RequestReconciler(
             known=known,
             picture=self._picture,
@@ -207,17 +251,21 @@ class Operator:
             stalled_recheck=options.stalled_recheck,
             is_stopping=self._stopping.is_set,
             wake=self._queues.workloads.add,
+            admit=self._gate.admit,
+            promoted=lambda request: self._pods.promoted(request, self._queues.pods),
         )
         self._workloads = WorkloadReconciler(
             known=known,
             picture=self._picture,
             cluster=cluster,
             registries=registries,
+            coverage=self._coverage,
             metrics=metrics,
             clock=_now,
             resync=options.resync,
             history_limit=options.history_limit,
             promote=self._queues.requests.add,
+            judged=self._gate.judged,
         )
         self._hooks = HookReconciler(
             known=known,
@@ -225,6 +273,20 @@ class Operator:
             metrics=metrics,
             clock=_now,
             history_limit=options.history_limit,
+            promote=self._queues.requests.add,
+            admit=self._gate.admit,
+        )
+
+    def _make_gated(self, cluster: Cluster, gates: SchedulingGates) -> GatedReconciler:
+        return GatedReconciler(
+            waiting=self._waiting,
+            gates=gates,
+            known=self._known,
+            picture=self._picture,
+            cluster=cluster,
+            metrics=self._metrics,
+            clock=_now,
+            history_limit=self._options.history_limit,
             promote=self._queues.requests.add,
         )
 

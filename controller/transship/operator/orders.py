@@ -13,7 +13,6 @@ from transship.promotion.request import (
     PromotionRequest,
     RequestKey,
     request_for,
-    request_name,
     require_images,
     superseded,
 )
@@ -47,8 +46,9 @@ class Orders:
             NeedsHuman: InvalidRequest when the API server refuses it, or when one of that name is for other images.
         """
         wanted = tuple(images)
-        key = RequestKey(owner.key.namespace, request_name(owner.key, wanted))
-        created = self._cluster.create_request(request_for(owner, wanted))
+        resource = request_for(owner, wanted)
+        key = RequestKey(owner.key.namespace, resource["metadata"]["name"])
+        created = self._cluster.create_request(resource)
         found = created or self._cluster.request(key)
         if found is None:
             return None

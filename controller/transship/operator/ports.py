@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from transship.promotion.request import RequestKey
+from transship.promotion.waiting import WaitingPod
 from transship.promotion.workload import WorkloadKey
 
 Resource = Mapping[str, Any]
@@ -20,7 +21,20 @@ class Leases(Protocol):
         """Create or replace the Lease; None when somebody was faster."""
 
 
-class Cluster(Leases, Protocol):
+class PromotedLists(Protocol):
+    """Reads and writes the PromotedImages of namespaces."""
+
+    def promoted_images(self, namespace: str) -> dict[str, Any] | None:
+        """The PromotedImages of a namespace; None when there are none."""
+
+    def write_promoted_images(self, resource: Resource) -> dict[str, Any] | None:
+        """Create them, or replace the version that is named; None when that is not how things are."""
+
+    def delete_promoted_images(self, namespace: str, uid: str) -> None:
+        """Delete these very PromotedImages."""
+
+
+class Cluster(Leases, PromotedLists, Protocol):
     """Reads and writes objects; None means the object is gone, or another has taken its name."""
 
     def policies(self) -> list[dict[str, Any]]:
@@ -50,6 +64,12 @@ class Cluster(Leases, Protocol):
     def write_job_status(self, key: WorkloadKey, uid: str, status: Resource) -> dict[str, Any] | None:
         """Replace the status of this very Job."""
 
+    def pending_pods(self, namespace: str) -> list[dict[str, Any]]:
+        """All pods of a namespace that have not begun to run."""
+
+    def evict_pod(self, pod: WaitingPod) -> bool:
+        """Evict this very pod, unless it has changed; whether that was done."""
+
     def emit_event(self, regarding: Mapping[str, str], *, warning: bool, reason: str, note: str, now: datetime) -> None:
         """Tell a story line on an object."""
 
@@ -75,6 +95,15 @@ class Metrics(Protocol):
 
     def promotion_ended(self, phase: str, seconds: float) -> None:
         """A promotion ended."""
+
+    def uncovered(self, kind: str) -> None:
+        """A workload was found to run an image that its application's hook does not name."""
+
+    def gate_not_enforced(self) -> None:
+        """Argo CD did not wait for a request that was to gate a sync."""
+
+    def pod_recreated(self) -> None:
+        """A pod that waited for a promoted image was evicted."""
 
     def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
         """This replica became the active one, or ceased to be."""

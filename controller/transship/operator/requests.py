@@ -1,22 +1,25 @@
 """Reconciling PromotionRequests: run the promoter, write what came of it once, tell it once."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
 
+from transship.errors import NeedsHuman
 from transship.operator.known import Known
 from transship.operator.picture import Picture
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
+from transship.promotion import conditions
 from transship.promotion.promoter import Occasion, Promoter
 from transship.promotion.report import Result
-from transship.promotion.request import API_VERSION, KIND, PromotionRequest, RequestKey
+from transship.promotion.request import KIND, PromotionRequest, RequestKey
 from transship.promotion.status import Phase, RequestStatus, to_resource
 from transship.promotion.workload import WorkloadKey
 
-_API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1"}
+_API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}
 _log = structlog.get_logger(__name__)
 
 
@@ -33,6 +36,8 @@ class RequestReconciler:
         stalled_recheck: seconds after which a stalled request is looked at again, since what it lacks may have come.
         is_stopping: the process is about to end; copies stop.
         wake: called with the hooks that wait for a request when its status changed.
+        promoted: called with a request that has come to be promoted.
+        admit: called with a request before its status is written: what it says is promoted must be let in.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -47,6 +52,8 @@ class RequestReconciler:
         stalled_recheck: float,
         is_stopping: Callable[[], bool],
         wake: Callable[[WorkloadKey], None],
+        promoted: Callable[[PromotionRequest], None],
+        admit: Callable[[PromotionRequest], None],
     ) -> None:
         self._known = known
         self._picture = picture
@@ -57,6 +64,8 @@ class RequestReconciler:
         self._stalled_recheck = stalled_recheck
         self._is_stopping = is_stopping
         self._wake = wake
+        self._promoted = promoted
+        self._admit = admit
 
     def reconcile(self, key: RequestKey, queue: WorkQueue[RequestKey]) -> None:
         """Look at a request and set when to look again."""
@@ -69,16 +78,29 @@ class RequestReconciler:
         result = self._promoter.reconcile(request, occasion, self._publisher(request))
         if result is None:
             queue.forget(key)
+            self._write_findings(request)
             self._wake_hooks(key)
             return
         if occasion.is_cancelled():
             return
         self._tell_unexpected(request, result)
+        regarding = self._regarding(request)  # a hook that hears of its end stops waiting
         if result.status.finished_at is not None:
+            self._let_in(request, result.status)
             self._known.answer(key, asking)
         self._write(request, result.status)
-        self._tell(request, result.status)
+        self._tell(request, result.status, regarding)
         self._look_again(key, result, queue)
+
+    def _let_in(self, request: PromotionRequest, status: RequestStatus) -> None:
+        """Have what was promoted let in by the gate; while that cannot be, nobody is told that it was promoted."""
+        try:
+            self._admit(replace(request, status=status))
+        except NeedsHuman as error:
+            note = f"promoted, but the gate cannot be told: {error.message}"
+            for regarding in self._regarding(request):
+                self._cluster.emit_event(regarding, warning=True, reason=error.reason, note=note, now=self._clock())
+            raise
 
     def _occasion(self, request: PromotionRequest, *, is_asked: bool) -> Occasion:
         policies, namespace = self._picture.rules_for(request.containers, request.key.namespace)
@@ -98,12 +120,22 @@ class RequestReconciler:
             self._write(request, status)
             if not is_begun:
                 is_begun = True
-                self._emit(request, status, warning=False)
+                self._emit(self._regarding(request), status, warning=False)
 
         return publish
 
+    def _write_findings(self, request: PromotionRequest) -> None:
+        """Nothing is new about the images; something else may have been found."""
+        if self._with_findings(request, request.status) != request.status:
+            self._write(request, request.status)
+
+    def _with_findings(self, request: PromotionRequest, status: RequestStatus) -> RequestStatus:
+        found = self._known.findings(request.key)
+        return conditions.with_findings(status, found, request.generation, self._clock())
+
     def _write(self, request: PromotionRequest, status: RequestStatus) -> None:
-        written = self._cluster.write_request_status(request.key, request.uid, to_resource(status))
+        content = to_resource(self._with_findings(request, status))
+        written = self._cluster.write_request_status(request.key, request.uid, content)
         if written is not None:
             self._known.see_request(written)
             self._wake_hooks(request.key)
@@ -118,7 +150,7 @@ class RequestReconciler:
         for error in result.unexpected:
             _log.error("promotion met an unexpected error", request=str(request.key), exc_info=error)
 
-    def _tell(self, request: PromotionRequest, status: RequestStatus) -> None:
+    def _tell(self, request: PromotionRequest, status: RequestStatus, regarding: Sequence[Mapping[str, str]]) -> None:
         ready, before = status.ready, request.status.ready
         reason = ready.reason if ready else ""
         self._metrics.reconciled(KIND, status.phase)
@@ -138,16 +170,22 @@ class RequestReconciler:
             bytes=status.bytes,
             note=ready.message if ready else "",
         )
-        self._emit(request, status, warning=status.phase in {Phase.STALLED, Phase.RETRYING})
+        self._emit(regarding, status, warning=status.phase in {Phase.STALLED, Phase.RETRYING})
+        if status.phase is Phase.PROMOTED:
+            self._promoted(self._known.request(request.key) or request)
 
-    def _emit(self, request: PromotionRequest, status: RequestStatus, *, warning: bool) -> None:
+    def _emit(self, regarding: Sequence[Mapping[str, str]], status: RequestStatus, *, warning: bool) -> None:
         ready = status.ready
         if ready is None:
             return
-        for regarding in _regarding(request):
-            self._cluster.emit_event(
-                regarding, warning=warning, reason=ready.reason, note=ready.message, now=self._clock()
-            )
+        for each in regarding:
+            self._cluster.emit_event(each, warning=warning, reason=ready.reason, note=ready.message, now=self._clock())
+
+    def _regarding(self, request: PromotionRequest) -> list[Mapping[str, str]]:
+        """The objects a person would describe: the request, and whoever waits for it or asked for it first."""
+        hooks = [self._known.workload(each) for each in self._known.hooks_waiting_for(request.key)]
+        waiting = [hook.regarding for hook in hooks if hook is not None]
+        return [request.regarding, *(waiting or _owner(request))]
 
     def _wake_hooks(self, key: RequestKey) -> None:
         for hook in self._known.hooks_waiting_for(key):
@@ -162,16 +200,16 @@ class RequestReconciler:
             queue.add(key, max(result.not_before, random.uniform(0.8, 1.2) * self._stalled_recheck))
 
 
-def _regarding(request: PromotionRequest) -> list[Mapping[str, str]]:
-    """The objects a person would describe: the request, and who asked for it."""
-    key = request.key
-    regarding = [_object(API_VERSION, KIND, key.namespace, key.name, request.uid)]
+def _owner(request: PromotionRequest) -> list[Mapping[str, str]]:
     owner = request.owner
-    if owner is not None and request.is_ours:
-        api_version = _API_VERSIONS.get(owner.kind, "apps/v1")
-        regarding.append(_object(api_version, owner.kind, owner.namespace, owner.name, request.owner_uid))
-    return regarding
-
-
-def _object(api_version: str, kind: str, namespace: str, name: str, uid: str) -> Mapping[str, str]:
-    return {"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "uid": uid}
+    if owner is None or not request.is_ours:
+        return []
+    return [
+        {
+            "apiVersion": _API_VERSIONS.get(owner.kind, "apps/v1"),
+            "kind": owner.kind,
+            "namespace": owner.namespace,
+            "name": owner.name,
+            "uid": request.owner_uid,
+        }
+    ]

@@ -6,18 +6,20 @@ and gets no request.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
 from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.oci.reference import Reference
+from transship.operator.coverage import Coverage
 from transship.operator.known import Known
 from transship.operator.orders import Orders
 from transship.operator.picture import Picture
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
+from transship.promotion.image import find_route
 from transship.promotion.policy import Namespace, PromotionPolicy, covering
 from transship.promotion.ports import Registries
 from transship.promotion.request import (
@@ -26,6 +28,10 @@ from transship.promotion.request import (
 from transship.promotion.status import Phase
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_workload
 
+_NOT_MANAGED = (
+    "this hook has annotations for Transship but no spec.managedBy, so its pods are started instead of waiting for the "
+    "promotion; write spec.managedBy: transship.dev/promotion, which Kubernetes keeps from 1.32 on"
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -55,19 +61,20 @@ class _Presence:
 
     def __init__(self, registries: Registries) -> None:
         self._registries = registries
-        self._seen: dict[tuple[str, Reference], float] = {}
+        self._seen: dict[tuple[str, Reference], tuple[float, str]] = {}
 
-    def holds(self, policy: PromotionPolicy, reference: Reference) -> bool:
-        """Whether the destination holds what the reference names."""
+    def digest(self, policy: PromotionPolicy, reference: Reference) -> str:
+        """The digest of what the destination holds under a reference; empty when it holds nothing."""
         now = time.monotonic()
-        if self._seen.get((policy.name, reference), 0.0) > now:
-            return True
-        store = self._registries.destination(policy, reference.repository)
-        if store.resolve(reference.target) is None:
-            return False
-        self._seen = {key: until for key, until in self._seen.copy().items() if until > now}
-        self._seen[policy.name, reference] = now + self._SECONDS
-        return True
+        until, digest = self._seen.get((policy.name, reference), (0.0, ""))
+        if until > now:
+            return digest
+        found = self._registries.destination(policy, reference.repository).resolve(reference.target)
+        if found is None:
+            return ""
+        self._seen = {key: seen for key, seen in self._seen.copy().items() if seen[0] > now}
+        self._seen[policy.name, reference] = now + self._SECONDS, str(found.digest)
+        return str(found.digest)
 
 
 class WorkloadReconciler:
@@ -78,11 +85,13 @@ class WorkloadReconciler:
         picture: policies and namespaces, fetched when the watches are late.
         cluster: where requests are made.
         registries: to look whether an image is at the destination.
+        coverage: compares with what the application's hook names.
         metrics: counts.
         clock: the time.
         resync: seconds after which a covered workload's images are looked for again.
         history_limit: requests kept for one workload.
         promote: called with a request that is to be looked at now.
+        judged: called with a workload and what is known of its images: their digests, empty for what is not there.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -92,22 +101,26 @@ class WorkloadReconciler:
         picture: Picture,
         cluster: Cluster,
         registries: Registries,
+        coverage: Coverage,
         metrics: Metrics,
         clock: Callable[[], datetime],
         resync: float,
         history_limit: int,
         promote: Callable[[RequestKey], None],
+        judged: Callable[[Workload, Mapping[str, str]], None],
     ) -> None:
         self._known = known
         self._picture = picture
         self._cluster = cluster
         self._presence = _Presence(registries)
+        self._coverage = coverage
         self._metrics = metrics
         self._clock = clock
         self._resync = resync
         self._told: dict[WorkloadKey, Reason] = {}
         self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
+        self._judged = judged
 
     def reconcile(self, key: WorkloadKey, queue: WorkQueue[WorkloadKey]) -> None:
         """Judge a workload and set when to judge it again."""
@@ -127,35 +140,52 @@ class WorkloadReconciler:
         if workload is None or self._told.get(key) == error.reason:
             return
         self._told[key] = error.reason
-        note = f"whether its images are at the destination is not known yet: {error}"
-        self._cluster.emit_event(workload.regarding, warning=True, reason=error.reason, note=note, now=self._clock())
+        self._tell(workload, error.reason, f"whether its images are at the destination is not known yet: {error}")
+
+    def _tell(self, workload: Workload, reason: Reason, note: str) -> None:
+        self._cluster.emit_event(workload.regarding, warning=True, reason=reason, note=note, now=self._clock())
 
     def _judge(self, key: WorkloadKey) -> bool:
         """Judge a workload; whether it has images that somebody may take away again."""
         workload = self._known.workload(key)
         if workload is None or not workload.needs_images or workload.is_hook:
+            self._coverage.forget(key)
             return False
         images = self._covered(workload)
+        found = self._look(workload, images)
         if not images:
+            self._coverage.forget(key)
             self._metrics.reconciled(key.kind, "not covered")
             return False
-        if all(self._is_at_destination(each.image, key.namespace) for each in images):
-            self._metrics.reconciled(key.kind, "present")
-        else:
-            self._metrics.reconciled(key.kind, "missing")
+        self._look_at_hooks(workload, images)
+        missing = [each for each in images if not found.get(each.image)]
+        self._metrics.reconciled(key.kind, "missing" if missing else "present")
+        if missing:
+            self._coverage.not_waited_for(workload, missing)
             self._request(workload)
         return True
+
+    def _look_at_hooks(self, workload: Workload, images: Sequence[ContainerImage]) -> None:
+        """See whether a sync would have waited for the workload's images."""
+        if not workload.origin.is_hook:
+            self._coverage.compare(workload, images)
+        elif workload.origin.is_meant_for_us:
+            self._tell(workload, Reason.MANAGED_BY_MISSING, _NOT_MANAGED)
 
     def _covered(self, workload: Workload) -> tuple[ContainerImage, ...]:
         return covered_images(workload, self._known.policies(), self._picture.namespace(workload.key.namespace))
 
-    def _is_at_destination(self, image: str, namespace: str) -> bool:
-        try:
-            reference = Reference.parse(image)
-            policy = covering(self._known.policies(), self._picture.namespace(namespace), reference)[0]
-            return self._presence.holds(policy, reference)
-        except (ValueError, IndexError, NeedsHuman):
-            return False  # the request will say what is wrong
+    def _look(self, workload: Workload, covered: Sequence[ContainerImage]) -> Mapping[str, str]:
+        """The digests of a workload's images at the destination; empty for what is not there or not covered."""
+        found = {each.image: "" for each in workload.images}
+        for image in {each.image for each in covered}:
+            try:
+                way = find_route(image, self._known.policies(), self._picture.namespace(workload.key.namespace))
+                found[image] = self._presence.digest(way.policy, way.destination)
+            except NeedsHuman:
+                del found[image]  # nothing is known of it, and the request will say what is wrong
+        self._judged(workload, found)
+        return found
 
     def _request(self, known: Workload) -> None:
         # The picture may be late: what is asked for must be what the workload says now.
@@ -173,9 +203,7 @@ class WorkloadReconciler:
         except NeedsHuman as error:
             # No request can be made of it, so the workload itself has to tell.
             _log.warning("workload refused", workload=str(key), reason=error.reason, note=error.message)
-            self._cluster.emit_event(
-                workload.regarding, warning=True, reason=error.reason, note=error.message, now=self._clock()
-            )
+            self._tell(workload, error.reason, error.message)
             return
         if request is not None and request.status.phase is Phase.PROMOTED:
             # It was there and is not any more: promote it again. What is stalled or retrying is being looked after.

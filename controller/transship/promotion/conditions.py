@@ -5,8 +5,8 @@ proven, Reconciling while it is being worked on, Stalled when somebody has to ch
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from transship.errors import Reason
@@ -56,16 +56,49 @@ def judge(images: Sequence[ImageStatus], *, is_working: bool, is_overdue: bool) 
     return Verdict(Phase.RETRYING, waiting[0].reason, _story(waiting))
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth saying of a request that its images do not tell: a condition of its own beside the three.
+
+    Attributes:
+        condition: the condition's type, which is its reason, too.
+        is_so: what it says is the case.
+        message: in one sentence.
+    """
+
+    condition: str
+    is_so: bool
+    message: str
+
+
 SUSPENDED = Verdict(Phase.SUSPENDED, Reason.SUSPENDED, "spec.suspend is true; set it to false to go on")
 
 
 def apply(verdict: Verdict, previous: RequestStatus, generation: int, now: datetime) -> tuple[Condition, ...]:
-    """The three conditions of a verdict; a condition that keeps its status keeps its transition time."""
+    """The three conditions of a verdict, and what was found before.
+
+    A condition that keeps its status keeps its transition time.
+    """
     ready = {Phase.PROMOTED: "True", Phase.PENDING: "Unknown", Phase.PROMOTING: "Unknown"}.get(verdict.phase, "False")
     reconciling = "True" if verdict.phase in _PHASES_THAT_RECONCILE else "False"
     stalled = "True" if verdict.phase is Phase.STALLED else "False"
     wanted = (("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled))
-    return tuple(_condition(kind, status, verdict, previous, generation, now) for kind, status in wanted)
+    three = tuple(_condition(kind, status, verdict, previous, generation, now) for kind, status in wanted)
+    return (*three, *(each for each in previous.conditions if each.type not in dict(wanted)))
+
+
+def with_findings(status: RequestStatus, findings: Iterable[Finding], generation: int, now: datetime) -> RequestStatus:
+    """A status that says what was found; what was never the case is not mentioned."""
+    told = {each.type: each for each in status.conditions}
+    for found in findings:
+        before = told.get(found.condition)
+        if before is None and not found.is_so:
+            continue
+        word, message = str(found.is_so), shorten(found.message)
+        if before is None or (before.status, before.message) != (word, message):
+            since = before.last_transition_time if before is not None and before.status == word else now
+            told[found.condition] = Condition(found.condition, word, found.condition, message, generation, since)
+    return replace(status, conditions=tuple(told.values()))
 
 
 def _condition(  # noqa: PLR0913, PLR0917 - the six facts a condition is made of

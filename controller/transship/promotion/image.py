@@ -88,8 +88,8 @@ class Done:
     is_worth_saying: bool = True
 
 
-def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Namespace) -> Route:
-    """Parse an image string and find its way.
+def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Namespace, only: str = "") -> Route:
+    """Parse an image string and find its way, by any policy or by the only one that is named.
 
     Raises:
         NeedsHuman: InvalidImage, NotCovered, PolicyAmbiguous, TagDenied or PolicyInvalid.
@@ -98,7 +98,7 @@ def find_route(image: str, policies: Sequence[PromotionPolicy], namespace: Names
         reference = Reference.parse(image)
     except ValueError as error:
         raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; write registry/repository:tag") from error
-    return route(policies, namespace, reference)
+    return route(policies, namespace, reference, only)
 
 
 def make_plan(sight: Sight, copier: Copier, first_seen: datetime, now: datetime) -> Plan:

@@ -99,6 +99,8 @@ class PromotionPolicy:
     referrers: Referrers = Referrers.BEST_EFFORT
     source_grace_seconds: float = 60.0
     watch_workloads: bool = True
+    recreate_waiting_pods: bool = False
+    max_hold_seconds: float = 600.0
     destination_repository: RepositorySettings = field(default_factory=RepositorySettings)
     source_access: SourceAccess = field(default_factory=SourceAccess)
 
@@ -142,13 +144,25 @@ def covering(policies: Iterable[PromotionPolicy], namespace: Namespace, referenc
     return sorted((policy for policy in policies if policy.covers(namespace, reference)), key=lambda each: each.name)
 
 
-def route(policies: Sequence[PromotionPolicy], namespace: Namespace, reference: Reference) -> Route:
+def route(policies: Sequence[PromotionPolicy], namespace: Namespace, reference: Reference, only: str = "") -> Route:
     """Find the one way a destination reference may come by.
+
+    Args:
+        policies: all that there are.
+        namespace: who asks.
+        reference: what is asked for.
+        only: name of the one policy to go by; empty for whichever covers the reference.
 
     Raises:
         NeedsHuman: NotCovered, PolicyAmbiguous, TagDenied, or PolicyInvalid when the policy's prefix yields no name.
     """
-    candidates = covering(policies, namespace, reference)
+    candidates = [each for each in covering(policies, namespace, reference) if only in {"", each.name}]
+    if not candidates and only:
+        raise NeedsHuman(
+            Reason.NOT_COVERED,
+            f"PromotionPolicy {only[:80]}, which the request names, does not let namespace {namespace.name} promote "
+            f"{reference.repository}, or does not exist; name another one or none",
+        )
     if not candidates:
         raise NeedsHuman(
             Reason.NOT_COVERED,
@@ -209,6 +223,8 @@ def parse_policy(resource: Mapping[str, Any]) -> PromotionPolicy:
         referrers=_referrers(spec.get("referrers", Referrers.BEST_EFFORT)),
         source_grace_seconds=_duration(spec.get("sourceGrace", "60s"), "spec.sourceGrace"),
         watch_workloads=spec.get("watch", {}).get("workloads", True),
+        recreate_waiting_pods=spec.get("watch", {}).get("recreateWaitingPods", False),
+        max_hold_seconds=_duration(spec.get("admission", {}).get("maxHold", "10m"), "spec.admission.maxHold"),
         destination_repository=_part(parse_repository_settings, spec, "destinationRepository"),
         source_access=_part(parse_source_access, spec, "sourceAccess"),
     )

@@ -75,7 +75,7 @@ class Promoter:
             return None
         report = Report(request, self._clock, publish, is_fresh=is_fresh)
         sights = Sights(self._registries)
-        self._run_all(partial(self._guard, report, partial(self._open, sights, occasion)), report.jobs)
+        self._run_all(partial(self._guard, report, partial(self._open, sights, occasion, request.policy)), report.jobs)
         self._look(report)
         self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
         self._join(report)
@@ -113,9 +113,9 @@ class Promoter:
             report.failed(job, error)
 
     @staticmethod
-    def _open(sights: Sights, occasion: Occasion, job: Job) -> Sight:
+    def _open(sights: Sights, occasion: Occasion, only: str, job: Job) -> Sight:
         """Find an image's way and open both of its repositories."""
-        way = find_route(job.container.image, occasion.policies, occasion.namespace)
+        way = find_route(job.container.image, occasion.policies, occasion.namespace, only)
         job.status = replace(job.status, source=str(way.source), destination=str(way.destination))
         job.sight = sights.open(way, job.pinned)
         return job.sight
@@ -168,7 +168,7 @@ class Promoter:
         with self._claims.hold(plan.route.destination, digest, report.request.key):
             if plan.is_outdated():
                 # Whoever held the claim before has written since this was planned: the edge table decides again.
-                self._open(Sights(self._registries), occasion, job)
+                self._open(Sights(self._registries), occasion, report.request.policy, job)
                 plan = self._plan(report, job)
             report.done(job, self._do(plan, partial(report.tell, job), occasion))
 

@@ -235,6 +235,7 @@ class Report:
             summary=conditions.summary(images),
             progress=conditions.progress(images),
             policy=_policies(self.jobs),
+            application=self.request.application,
             bytes=sum(each.bytes_copied or 0 for each in images),
             started_at=self._started_at,
             checked_at=self.request.status.checked_at,

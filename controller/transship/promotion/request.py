@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from transship.errors import NeedsHuman, Reason
+from transship.promotion.argocd import TIMEOUT, Options, Origin, parse_origin
 from transship.promotion.duration import parse_duration
 from transship.promotion.status import RequestStatus, parse_status
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_time
@@ -23,6 +24,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 OWNER_KIND_LABEL = "transship.dev/owner-kind"
 OWNER_LABEL = "transship.dev/owner"
 DEFAULT_TIMEOUT_SECONDS = 1800.0
+_MIN_TIMEOUT, _MAX_TIMEOUT = 10.0, 86400.0
 _MAX_NAME = 253
 _MAX_LABEL = 63
 
@@ -47,9 +49,13 @@ class PromotionRequest:
         generation: counts changes of the spec.
         containers: destination images as written; not parsed, because a bad one must end as a reason on the request.
         timeout_seconds: how long retrying may go on before the request stalls.
+        policy: the only PromotionPolicy to go by; empty for whichever covers the images.
         owner: the workload or hook it was made for; None when somebody wrote it by hand.
         owner_uid: identity of the object that first asked for it; empty when unknown.
+        application: the Argo CD application that it, or whoever it was made for, belongs to; empty if none.
+        origin: what Argo CD says on the request itself.
         is_ours: made by this operator, which may therefore delete it.
+        is_unowned: nothing takes it along when it is deleted, as for a request that was made for a hook.
     """
 
     key: RequestKey
@@ -58,17 +64,41 @@ class PromotionRequest:
     created_at: datetime
     containers: tuple[ContainerImage, ...]
     timeout_seconds: float
+    policy: str
     is_suspended: bool
     owner: WorkloadKey | None
     owner_uid: str
+    application: str
+    origin: Origin
     is_ours: bool
+    is_unowned: bool
     status: RequestStatus
+
+    @property
+    def regarding(self) -> Mapping[str, str]:
+        """How an event names it."""
+        key = self.key
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": self.uid,
+        }
+
+    @property
+    def is_gate(self) -> bool:
+        """A sync waits for it, or for the hook it was made for: its images are what the application names there."""
+        if self.is_ours:
+            return self.owner is not None and self.owner.kind == "Job" and self.is_unowned
+        return bool(self.origin.application)
 
 
 def parse_request(resource: Mapping[str, Any]) -> PromotionRequest:
     """Turn a PromotionRequest custom resource into a value."""
     metadata, spec = resource["metadata"], resource["spec"]
     trigger = spec.get("trigger")
+    origin = parse_origin(metadata)
     return PromotionRequest(
         key=RequestKey(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -76,9 +106,13 @@ def parse_request(resource: Mapping[str, Any]) -> PromotionRequest:
         created_at=parse_time(metadata["creationTimestamp"]),
         containers=tuple(ContainerImage(each["name"], each["image"]) for each in spec["containers"]),
         timeout_seconds=_timeout(spec.get("timeout")),
+        policy=spec.get("policy", ""),
         is_suspended=spec.get("suspend", False),
         owner=WorkloadKey(trigger["kind"], metadata["namespace"], trigger["name"]) if trigger else None,
         owner_uid=trigger.get("uid", "") if trigger else "",
+        application=origin.application or (trigger or {}).get("application", ""),
+        origin=origin,
+        is_unowned=not metadata.get("ownerReferences"),
         is_ours=metadata.get("labels", {}).get(MANAGED_BY_LABEL) == "transship",
         status=parse_status(resource.get("status") or {}),
     )
@@ -92,10 +126,11 @@ def _timeout(text: str | None) -> float:
         return DEFAULT_TIMEOUT_SECONDS
 
 
-def request_name(owner: WorkloadKey, images: Iterable[ContainerImage]) -> str:
-    """Deterministic name: the owner's name and a short digest of its kind and image set."""
+def request_name(owner: WorkloadKey, images: Iterable[ContainerImage], options: Options | None = None) -> str:
+    """Deterministic name: the owner's name and a short digest of its kind, its image set and its options."""
+    asked = [options.timeout, options.policy] if options is not None and options != Options() else []
     # JSON, because an image that does not parse may hold any separator.
-    content = json.dumps([owner.kind, owner.name, sorted((each.name, each.image) for each in images)])
+    content = json.dumps([owner.kind, owner.name, sorted((each.name, each.image) for each in images), *asked])
     short = hashlib.sha256(content.encode()).hexdigest()[:10]
     return f"{owner.name[: _MAX_NAME - len(short) - 1].rstrip('.-')}-{short}"
 
@@ -105,11 +140,15 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
 
     A workload owns its requests, so they go with it. A request made for a hook has no owner: Argo CD deletes hooks,
     and the request is their history (design §4).
+
+    Raises:
+        NeedsHuman: InvalidRequest when the hook's options cannot be taken.
     """
     chosen = tuple(images)
-    owner = workload.key
+    owner, origin = workload.key, workload.origin
+    options = options_of(workload)
     metadata: dict[str, Any] = {
-        "name": request_name(owner, chosen),
+        "name": request_name(owner, chosen, options),
         "namespace": owner.namespace,
         "labels": owner_labels(owner),
     }
@@ -122,13 +161,34 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
         "kind": owner.kind,
         "name": owner.name,
         "uid": workload.uid,
-        **({"application": workload.application} if workload.application else {}),
+        **({"application": origin.application} if origin.application else {}),
+        **({"revision": origin.revision} if origin.revision else {}),
     }
     spec: dict[str, Any] = {
         "containers": [{"name": each.name, "image": each.image} for each in chosen],
         "trigger": trigger,
+        **({"timeout": _checked_timeout(options.timeout)} if options.timeout else {}),
+        **({"policy": options.policy} if options.policy else {}),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def options_of(workload: Workload) -> Options:
+    """What the request of a workload or hook is made with: only a hook's author can be asked for options."""
+    return workload.origin.options if workload.is_hook else Options()
+
+
+def _checked_timeout(text: str) -> str:
+    try:
+        is_within = _MIN_TIMEOUT <= parse_duration(text) <= _MAX_TIMEOUT
+    except ValueError:
+        is_within = False
+    if not is_within:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"annotation {TIMEOUT} is {text[:40]!r}; write a duration such as 15m, between 10s and 24h",
+        )
+    return text
 
 
 def require_images(request: PromotionRequest, images: Iterable[ContainerImage]) -> None:

@@ -104,6 +104,7 @@ class RequestStatus:
     summary: str = ""
     progress: str = ""
     policy: str = ""
+    application: str = ""
     bytes: int = 0
     started_at: datetime | None = None
     finished_at: datetime | None = None

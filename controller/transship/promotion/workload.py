@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from transship.promotion.argocd import Origin, parse_origin
+
 HOOK_MANAGER = "transship.dev/promotion"
 """`spec.managedBy` of a hook Job that never runs: this operator is its controller (design §5.1)."""
-TRACKING_ANNOTATION = "argocd.argoproj.io/tracking-id"
 
 _TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
@@ -19,6 +20,7 @@ _TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
     "DaemonSet": ("spec", "template"),
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),  # is what others have as a template
 }
 _MAX_NAME = 63
 
@@ -53,7 +55,7 @@ class Workload:
         is_hook: a Job that waits for this operator instead of the Job controller.
         needs_images: pods may still be started from it (not a finished Job, and not a child whose parent is
             watched itself).
-        application: name of the Argo CD application it belongs to, from the tracking annotation; empty if none.
+        origin: the Argo CD application it belongs to, and what its author asks for.
         created_at: creation time as the API server set it.
     """
 
@@ -63,7 +65,7 @@ class Workload:
     images: tuple[ContainerImage, ...]
     is_hook: bool
     needs_images: bool
-    application: str
+    origin: Origin
     created_at: datetime
 
     @property
@@ -80,7 +82,7 @@ class Workload:
 
 
 def parse_workload(resource: Mapping[str, Any]) -> Workload:
-    """Reduce a Deployment, StatefulSet, DaemonSet, CronJob or Job, as the API server sends it.
+    """Reduce a Deployment, StatefulSet, DaemonSet, CronJob, Job or Pod, as the API server sends it.
 
     Raises:
         KeyError: the kind is none of these.
@@ -92,12 +94,17 @@ def parse_workload(resource: Mapping[str, Any]) -> Workload:
         key=WorkloadKey(kind, metadata["namespace"], metadata["name"]),
         api_version=resource["apiVersion"],
         uid=metadata["uid"],
-        images=tuple(_named_uniquely(_images(template.get("spec", {})))),
+        images=pod_images(template.get("spec", {})),
         is_hook=kind == "Job" and managed_by == HOOK_MANAGER,
         needs_images=not _is_finished_job(resource) and not _has_watched_parent(metadata),
-        application=metadata.get("annotations", {}).get(TRACKING_ANNOTATION, "").partition(":")[0],
+        origin=parse_origin(metadata),
         created_at=parse_time(metadata["creationTimestamp"]),
     )
+
+
+def pod_images(pod: Mapping[str, Any]) -> tuple[ContainerImage, ...]:
+    """The images that a pod's spec asks for, in the order in which they are needed."""
+    return tuple(_named_uniquely(_images(pod)))
 
 
 def parse_time(text: str) -> datetime:

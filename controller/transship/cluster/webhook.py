@@ -1,0 +1,90 @@
+"""What the admission webhook reads and writes: rules, the Secret of its certificate, and its configuration."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from transship.cluster.api import Api, Conflict, NotFound
+from transship.errors import NeedsHuman, Reason, RetryLater
+from transship.promotion.admission import ENABLED, NAMESPACE_LABEL
+from transship.promotion.request import API_VERSION
+
+_CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+
+
+class Webhook:
+    """Implements `admission.ports.Rules` and `CertificateStore`. Errors are those of `Api` unless said otherwise.
+
+    Args:
+        api: the API server.
+        namespace: where the Secret is.
+        secret: its name.
+        configuration: name of the MutatingWebhookConfiguration.
+    """
+
+    def __init__(self, api: Api, namespace: str, secret: str, configuration: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._secret = secret
+        self._configuration = f"{_CONFIGURATIONS}/{configuration}"
+
+    def policies(self) -> list[dict[str, Any]]:
+        """All PromotionPolicies, as the API server remembers them."""
+        return list(self._api.get(f"/apis/{API_VERSION}/promotionpolicies", {"resourceVersion": "0"})["items"])
+
+    def namespaces(self, name: str | None = None) -> list[dict[str, Any]]:
+        """All namespaces whose pods may wait, or the one of that name if it exists."""
+        if name is None:
+            query = {"labelSelector": f"{NAMESPACE_LABEL}={ENABLED}", "resourceVersion": "0"}
+        else:
+            query = {"fieldSelector": f"metadata.name={name}"}
+        return list(self._api.get("/api/v1/namespaces", query)["items"])
+
+    def secret(self) -> dict[str, Any] | None:
+        """See `CertificateStore`."""
+        try:
+            return self._api.get(f"{self._secrets}/{self._secret}")
+        except NotFound:
+            return None
+
+    def write_secret(self, secret: Mapping[str, Any]) -> dict[str, Any] | None:
+        """See `CertificateStore`."""
+        try:
+            if "resourceVersion" in secret.get("metadata", {}):
+                return self._api.replace(f"{self._secrets}/{self._secret}", secret)
+            whole = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self._secret}, **secret}
+            return self._api.create(self._secrets, whole)
+        except Conflict:
+            return None
+        except NotFound as error:
+            raise NeedsHuman(
+                Reason.INVALID_REQUEST,
+                f"namespace {self._namespace} does not exist or is being deleted; set TRANSSHIP_NAMESPACE to our own",
+            ) from error
+
+    def trust(self, bundle: bytes) -> bool:
+        """See `CertificateStore`."""
+        try:
+            found = self._api.get(self._configuration)
+            wanted = base64.b64encode(bundle).decode()
+            patch = [
+                {"op": "add", "path": f"/webhooks/{number}/clientConfig/caBundle", "value": wanted}
+                for number, each in enumerate(found.get("webhooks", []))
+                if each["clientConfig"].get("caBundle") != wanted
+            ]
+            if patch:
+                # Webhooks are named by their place: it must be the list that was read.
+                version = found["metadata"]["resourceVersion"]
+                test = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+                self._api.patch(self._configuration, [test, *patch])
+        except NotFound:
+            return False
+        except Conflict as error:
+            raise RetryLater(
+                Reason.UNREACHABLE, "somebody else writes the webhook configuration at the same time"
+            ) from error
+        return True
+
+    @property
+    def _secrets(self) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/secrets"
