@@ -17,6 +17,7 @@ import pytest
 
 from localworld import argocd as argo_cd
 from localworld import cluster, network, registries, toolchain
+from localworld import node as one_node
 from localworld import tools as pinned
 from localworld.argocd import ArgoCD
 from localworld.cluster import Cluster, LocalCluster
@@ -25,8 +26,9 @@ from localworld.registries import Registries
 from localworld.testrun import NEEDS_TOOLS
 from localworld.world import World
 
-CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl", "argocd"}
-TWIN_FIXTURES = {"twin", "world"}
+CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl", "argocd", "node"}
+TWIN_FIXTURES = {"twin", "world", "node"}
+NETWORK_FIXTURES = {"argocd", "node"}
 TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
@@ -65,7 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what the chosen tests need; a failure is kept, and fails the tests that need the tools.
 
-    Where one of them needs Argo CD the whole run moves into a network of its own, which nothing can be fetched into.
+    Where one of them needs Argo CD or a node the whole run moves into a network of its own, which nothing can be
+    fetched into.
     """
     if session.config.option.collectonly:
         return
@@ -79,7 +82,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 argo_cd.prepare()
                 if "go" in asked:
                     toolchain.find_go()  # it may have to be fetched
-        if "argocd" in asked and isinstance(cluster.choose(own_network=True), LocalCluster):
+            if "node" in asked and one_node.why_not() is None:
+                one_node.prepare()
+        if asked & NETWORK_FIXTURES and isinstance(cluster.choose(own_network=True), LocalCluster):
             network.enter_own()
     except WorldError as error:
         session.config.stash[FAILURE] = str(error)
@@ -88,7 +93,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _tools_of(fixtures: set[str]) -> set[str]:
     names = {name for fixture, needed in TOOLS_OF_FIXTURES.items() if fixture in fixtures for name in needed}
     if fixtures & CLUSTER_FIXTURES:
-        names.update(cluster.choose(own_network="argocd" in fixtures).needs)
+        names.update(cluster.choose(own_network=bool(fixtures & NETWORK_FIXTURES)).needs)
     if fixtures & TWIN_FIXTURES:
         names.update(registries.NEEDS)
     return names

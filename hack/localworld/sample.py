@@ -1,15 +1,17 @@
 """The sample application's image: small, for two platforms, the same bytes at every run.
 
-It has the shape of a real one (an index of two manifests, each with a base layer that all versions share and a layer
-of its own) and nothing in it can be executed: no node of the local world runs it.
+It has the shape of a real one: an index of two manifests, each with a base layer that all versions share and a layer
+of its own. Where a node is to run it, the base layer for this machine is a program; otherwise it is noise.
 """
 
 import gzip
 import hashlib
 import io
 import json
+import platform
 import random
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +20,60 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 ARCHITECTURES = ("amd64", "arm64")
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+PROGRAM, VERSION_FILE = "usr/bin/checkout", "etc/checkout"
+USER = "65532"
 BASE_BYTES = 64 * 1024
 APPLICATION_BYTES = 16 * 1024
 
 Descriptor = dict[str, Any]
 
 
-def write_layout(directory: Path, version: str) -> str:
-    """Write one version as an OCI image layout, and return the digest of its index."""
+def write_layout(
+    directory: Path, version: str, program: Path | None = None, *, arguments: Sequence[str] = (), name: str = ""
+) -> str:
+    """Write one version as an OCI image layout.
+
+    Args:
+        directory: Where to; it is there and empty.
+        version: What the layer of its own says.
+        program: A static one for this machine, for an image that runs.
+        arguments: What the image gives the program.
+        name: What the image is called where the layout is imported without being pulled.
+
+    Returns:
+        The digest of the image's index.
+    """
     layout = _Layout(directory)
-    manifests = [_manifest(layout, version, architecture) for architecture in ARCHITECTURES]
+    manifests = [
+        _manifest(layout, version, architecture, _base(architecture, program), arguments)
+        for architecture in ARCHITECTURES
+    ]
     index = layout.add_json(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+    if name:
+        index["annotations"] = {"io.containerd.image.name": name}
     (directory / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}))
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [index]}))
     return str(index["digest"])
 
 
-def _manifest(layout: "_Layout", version: str, architecture: str) -> Descriptor:
-    archives = [
-        _archive("usr/lib/base", _noise(architecture, BASE_BYTES)),
-        _archive("app", f"checkout {version} for {architecture}\n".encode() + _noise(version, APPLICATION_BYTES)),
-    ]
+def _base(architecture: str, program: Path | None) -> bytes:
+    if program is not None and MACHINES.get(platform.machine()) == architecture:
+        return program.read_bytes()
+    return _noise(architecture, BASE_BYTES)
+
+
+def _manifest(layout: "_Layout", version: str, architecture: str, base: bytes, arguments: Sequence[str]) -> Descriptor:
+    own = f"checkout {version} for {architecture}\n".encode() + _noise(version, APPLICATION_BYTES)
+    archives = [_archive(PROGRAM, base), _archive(VERSION_FILE, own)]
     config = {
         "architecture": architecture,
         "os": "linux",
-        "config": {"Entrypoint": ["/app"], "Labels": {"org.opencontainers.image.version": version}},
+        "config": {
+            "User": USER,
+            "Entrypoint": [f"/{PROGRAM}", *arguments],
+            "Labels": {"org.opencontainers.image.version": version},
+        },
         "rootfs": {"type": "layers", "diff_ids": [_digest(archive) for archive in archives]},
     }
     manifest = {

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from localworld import argocd, cluster, paths, processes, registries, tools
+from localworld import argocd, cluster, node, paths, processes, registries, tools
 
 NEEDS_TOOLS = "needs_tools"  # tests/conftest.py puts this mark on a test that asks for a fixture made of tools
 BUILD_NICENESS = 10  # the tests that run meanwhile go first
@@ -15,7 +15,8 @@ BUILD_NICENESS = 10  # the tests that run meanwhile go first
 
 def run(options: Sequence[str]) -> int:
     """Run pytest once, or twice when tools are missing; returns an exit status."""
-    missing = tools.missing([*argocd.NEEDS, *registries.NEEDS, *cluster.choose(own_network=True).needs])
+    needed = [*argocd.NEEDS, *registries.NEEDS, *cluster.choose(own_network=True).needs]
+    missing = tools.missing([*needed, *(node.NEEDS if node.why_not() is None else ())])
     if not missing:
         return _pytest(options)
     names = [tool.name for tool in missing]

@@ -20,7 +20,7 @@ class World:
     Attributes:
         cluster: See localworld.cluster.
         registries: See localworld.registries.
-        identities: The IAM users of accounts.yaml by name: ci, transship-controller, auditor.
+        identities: The IAM users of accounts.yaml by name: ci, transship-controller, node, auditor.
     """
 
     def __init__(self, running_cluster: Cluster, registries: Registries) -> None:
@@ -37,15 +37,26 @@ class World:
         controller = self.identities["transship-controller"]
         return self.registries.environment(controller) | {"KUBECONFIG": str(kubeconfig or self.cluster.kubeconfig)}
 
-    def push_sample(self, tags: Iterable[str] = SAMPLE_TAGS, repository: str = SAMPLE_REPOSITORY) -> dict[str, str]:
+    def push_sample(
+        self, tags: Iterable[str] = SAMPLE_TAGS, repository: str = SAMPLE_REPOSITORY, program: Path | None = None
+    ) -> dict[str, str]:
         """See the function of this name."""
-        return push_sample(self.registries, tags, repository)
+        return push_sample(self.registries, tags, repository, program)
 
 
 def push_sample(
-    registries: Registries, tags: Iterable[str] = SAMPLE_TAGS, repository: str = SAMPLE_REPOSITORY
+    registries: Registries,
+    tags: Iterable[str] = SAMPLE_TAGS,
+    repository: str = SAMPLE_REPOSITORY,
+    program: Path | None = None,
 ) -> dict[str, str]:
     """Push versions of the sample application to the development registry, as its pipeline would. Needs no cluster.
+
+    Args:
+        registries: Where to.
+        tags: Which versions.
+        repository: Of the development registry; made when it is not there.
+        program: See sample.write_layout.
 
     Returns:
         The digest of each tag's index.
@@ -53,13 +64,13 @@ def push_sample(
     ci = accounts.identities()["ci"]
     with registries.ecr(ci) as ecr, suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=repository)
-    return {tag: _push(registries, ci, f"{ci.registry}/{repository}:{tag}", tag) for tag in tags}
+    return {tag: _push(registries, ci, f"{repository}:{tag}", program) for tag in tags}
 
 
-def _push(registries: Registries, ci: Identity, reference: str, version: str) -> str:
+def _push(registries: Registries, ci: Identity, image: str, program: Path | None) -> str:
     with tempfile.TemporaryDirectory(prefix="transship-sample-") as directory:
-        digest = sample.write_layout(Path(directory), version)
-        registries.crane(ci, "push", directory, reference)
+        digest = sample.write_layout(Path(directory), image.rpartition(":")[2], program)
+        registries.crane(ci, "push", directory, f"{ci.registry}/{image}")
     return digest
 
 
