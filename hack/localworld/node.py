@@ -143,7 +143,7 @@ class Node:
     def _start_machine(self, cluster: LocalCluster) -> None:
         programs = {name: debian.find("containers", name) for name in ("containerd", "runc", "ctr", "bridge")}
         kubeconfig = cluster.issue_kubeconfig("kubelet", f"system:node:{NAME}", ["system:nodes"])
-        config, cgroup = self._directory, f"transship-node-{os.getpid()}"
+        config, cgroup = self._directory, self._directory.name
         _write_containerd_config(config, programs["bridge"].parent)
         _write_kubelet_config(config, cgroup)
         _write_credential_provider(config, self._world.registries, self._world.identities["node"])

@@ -11,6 +11,7 @@ A program of its own that needs nothing but Python: it forks, and forks of a pro
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -202,32 +203,46 @@ def _make_cgroups(name: str) -> None:
         if controllers.exists() and hierarchy == CGROUPS:
             words = [f"+{each}" for each in controllers.read_text(encoding="ascii").split()]
             (hierarchy / "cgroup.subtree_control").write_text(" ".join(words), encoding="ascii")
-        (hierarchy / name).mkdir(exist_ok=True)
+        (hierarchy / name).mkdir()
+        _is_free(hierarchy / name)
         for setting in ("cpuset.cpus", "cpuset.mems"):  # of version 1: where they start empty nothing can run
             if (hierarchy / setting).exists() and hierarchy != CGROUPS:
                 (hierarchy / name / setting).write_bytes((hierarchy / setting).read_bytes())
 
 
 def _rehearse_cgroups() -> None:
-    name = f"{CGROUP_PREFIX}{os.getpid()}"
+    name = f"{CGROUP_PREFIX}rehearsal-{os.getpid()}"
     try:
         _make_cgroups(name)
     finally:
         _remove_cgroups(name)
 
 
+def _is_free(cgroup: Path) -> bool:
+    """Take a cgroup for as long as this process lives, unless another has it."""
+    try:
+        fcntl.flock(os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _remove_forgotten_cgroups() -> None:
     """Those of runs whose caretaker was killed."""
-    names = {each.name for hierarchy in _hierarchies() for each in hierarchy.glob(f"{CGROUP_PREFIX}*")}
-    for name in names:
-        if not Path("/proc", name.removeprefix(CGROUP_PREFIX)).exists():
-            _remove_cgroups(name)
+    for hierarchy in _hierarchies():
+        for top in hierarchy.glob(f"{CGROUP_PREFIX}*"):
+            if _is_free(top):
+                _remove_tree(top)
 
 
 def _remove_cgroups(name: str) -> None:
     for hierarchy in _hierarchies():
-        for path, _, _ in os.walk(hierarchy / name, topdown=False):
-            _remove_cgroup(Path(path))
+        _remove_tree(hierarchy / name)
+
+
+def _remove_tree(top: Path) -> None:
+    for path, _, _ in os.walk(top, topdown=False):
+        _remove_cgroup(Path(path))
 
 
 def _remove_cgroup(path: Path) -> None:

@@ -5,6 +5,7 @@ Where no node can run, starting one has to say so, and the tests that need it ar
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from localworld import node as one_node
 from localworld.controller import Controller, install
 from localworld.errors import WorldError
 from localworld.node import Node
+from localworld.node_init import CGROUPS
 from localworld.registries import Registries
 from localworld.world import World
 
@@ -39,6 +41,13 @@ def node(node_world: World) -> Iterator[Node]:
     """The node; a test may stop it, if it starts it again."""
     with Node(node_world) as running:
         yield running
+        assert left_behind()
+    assert left_behind() == []
+
+
+def left_behind() -> list[Path]:
+    """The cgroups of nodes: whatever else a node has ends with what is in them."""
+    return list(CGROUPS.glob("**/transship-node-*"))
 
 
 @pytest.fixture(scope="package")
