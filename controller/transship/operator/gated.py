@@ -268,8 +268,7 @@ class GatedReconciler:
         if is_news:
             text = f"the pod waits for PromotionRequest {key.name}; it is scheduled once that has ended"
             self._tell(pod, Reason.PROMOTING, text, warning=False)
-            if request.status.observed_generation:
-                self._promote(key)
+            self._promote(key)  # a look that is under way has begun before this pod asked
         return request
 
     def _owner(self, gated: GatedPod, images: tuple[ContainerImage, ...]) -> Workload:
