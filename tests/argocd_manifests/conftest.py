@@ -8,6 +8,8 @@ import yaml
 from argocd_manifests.asking import ArgoCommand, Resource
 from argocd_manifests.rendering import MANIFESTS, Kustomize
 from localworld.cluster import Cluster
+from localworld.errors import WorldError
+from manifests.asking import wait_until
 
 
 @pytest.fixture
@@ -37,6 +39,27 @@ def argocd_cm(argocd_binary: Path, folders: Kustomize) -> Resource:
 def definitions(control_plane: Cluster) -> Cluster:
     """The API server with our custom resource definitions."""
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"-k={MANIFESTS / 'crd'}")
-    names = [f"crd/{plural}.transship.dev" for plural in ("promotionrequests", "promotionpolicies")]
-    control_plane.kubectl("wait", "--for=condition=Established", *names, "--timeout=30s")
+    for plural in ("promotionrequests", "promotionpolicies"):
+        _until_served(control_plane, f"/apis/transship.dev/v1alpha1/{plural}")
     return control_plane
+
+
+@pytest.fixture(scope="session")
+def applications(definitions: Cluster, argocd_binary: Path) -> Cluster:
+    """The API server with Argo CD's definition of Applications besides ours."""
+    definition = argocd_binary.parent / "application-crd.yaml"
+    definitions.kubectl("apply", "--server-side", "--force-conflicts", f"-f={definition}")
+    _until_served(definitions, "/apis/argoproj.io/v1alpha1/applications")
+    return definitions
+
+
+def _until_served(control_plane: Cluster, path: str) -> None:
+    # Not `kubectl wait`: it fails on a definition that has no conditions yet.
+    def is_served() -> bool:
+        try:
+            control_plane.kubectl("get", "--raw", path)
+        except WorldError:
+            return False
+        return True
+
+    wait_until(is_served, f"{path} is served")
