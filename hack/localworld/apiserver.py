@@ -83,7 +83,11 @@ class ApiServer:
             auth_settings=["BearerToken"],
         )
         response = self._client.call_api(*call, _request_timeout=TIMEOUT_SECONDS)
-        answer: Resource = json.loads(response.read())
+        content = response.read()
+        try:
+            answer: Resource = json.loads(content)
+        except ValueError as error:  # of a group that is not served (yet) it says so in plain text
+            raise ApiError(response.status, "", content.decode(errors="replace").strip()) from error
         if response.status >= FIRST_FAILURE:
             raise ApiError(response.status, answer.get("reason", ""), answer.get("message", ""))
         return answer

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from localworld.cluster import Cluster
 from localworld.controlplane import wait_for
 from localworld.errors import WorldError
 from localworld.ports import LOOPBACK, free_ports, is_listening
-from localworld.processes import Child, Processes, wait_until_ready
+from localworld.processes import POLL_SECONDS, Child, Processes, wait_until_ready
 
 NEEDS = ("argocd", "kustomize")
 START_SECONDS = 60.0
@@ -278,18 +279,20 @@ class ArgoCD:
         admin.apply(path, _object("argoproj.io/v1alpha1", "AppProject", "default") | {"spec": project})
 
     def _until_served(self) -> None:
-        self._cluster.kubectl(
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            "crd/applications.argoproj.io",
-            "crd/appprojects.argoproj.io",
-        )
+        # `kubectl wait` stumbles over a definition that has no conditions yet.
+        deadline = time.monotonic() + START_SECONDS
+        for path in (APPLICATIONS, PROJECTS):
+            while not self._is_served(path):
+                if time.monotonic() > deadline:
+                    raise WorldError(f"The API server does not serve {path} after {START_SECONDS:.0f} s.")
+                time.sleep(POLL_SECONDS)
+
+    def _is_served(self, path: str) -> bool:
         try:
-            for path in (APPLICATIONS, PROJECTS):
-                self._cluster.admin.get(path)
-        except ApiError as error:
-            raise WorldError(f"The API server does not serve Argo CD's kinds: {error}") from error
+            self._cluster.admin.get(path)
+        except ApiError:
+            return False
+        return True
 
 
 def _object(api_version: str, kind: str, name: str) -> Resource:
