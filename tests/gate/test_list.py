@@ -1,14 +1,18 @@
 """The list of a namespace: kept by the operator alone, and always what it ought to be."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
+from endtoend.scene import condition
 from endtoend.waiting import eventually
 from gate.scene import GatedScene
 from gate.test_gate import deployment
 from localworld.apiserver import ApiError
+from localworld.cluster import Cluster
 from localworld.controller import Controller
+from manifests import asking
 
 
 def test_a_list_that_somebody_deleted_comes_back(scene: GatedScene) -> None:
@@ -75,3 +79,37 @@ def test_a_restarted_operator_leaves_the_list_as_it_was(scene: GatedScene, opera
     assert let_in == ""
     assert before is not None
     assert scene.listed().items() > before["spec"]["references"].items()
+
+
+@pytest.fixture
+def powerless(gate: Cluster, namespace: str) -> Iterator[None]:
+    """The operator without the right to write lists, as somebody has it who sets TRANSSHIP_GATE and nothing else."""
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/transship-operator-gate"
+    binding = gate.admin.get(path)
+    right, who = ("update", "transship.dev", "promotedimages"), {"user": asking.OPERATOR}
+    gate.admin.delete(path)
+    eventually(lambda: not asking.may(gate, who, namespace, right), "the right is gone")
+    yield
+    kept = {"name": binding["metadata"]["name"], "labels": binding["metadata"]["labels"]}
+    gate.admin.create(path.rpartition("/")[0], {**binding, "metadata": kept})
+    eventually(lambda: asking.may(gate, who, namespace, right), "the right is there again")
+
+
+def test_while_the_list_cannot_be_written_nobody_is_told_that_an_image_is_promoted(
+    scene: GatedScene, request: pytest.FixtureRequest
+) -> None:
+    scene.ask_for_gate()
+    request.getfixturevalue("powerless")
+
+    job = scene.hook(scene.image())
+    made = scene.request_for("promote-images")
+
+    for uid in (job["metadata"]["uid"], made["metadata"]["uid"]):
+        told = eventually(
+            lambda uid=uid: [each["note"] for each in scene.events_of(uid) if each["type"] == "Warning"],  # type: ignore[misc]
+            "an event says why",
+        )
+        assert "promoted, but the gate cannot be told: the API server refused" in told[0]
+        assert "check the operator's RBAC" in told[0]
+    assert scene.get("PromotionRequest", made["metadata"]["name"])["status"]["phase"] != "Promoted"
+    assert not condition(scene.get("Job", "promote-images"), "Complete")
