@@ -263,6 +263,8 @@ def _write_kubelet_config(directory: Path, cgroup: str) -> None:
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{cgroup}",
+        "clusterDNS": ["10.0.0.10"],  # nobody answers there; without one there is a warning for each pod
+        "clusterDomain": "cluster.local",
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,

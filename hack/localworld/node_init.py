@@ -69,6 +69,7 @@ def rehearse(directory: Path) -> None:
         "mounts": _own_mounts,
         f"overlays in {directory}": lambda: _mount_overlay(directory),
         "bridges": _make_bridge,
+        "the kernel's log": lambda: Path("/dev/kmsg").open("rb").close(),  # the kubelet ends without it
         "cgroups": _rehearse_cgroups,
     }
     for what, attempt in steps.items():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from admission import hook as hooks
+from admission.hook import Hook
 from endtoend.scene import Scene
 from localworld import cluster, paths
 from localworld import node as one_node
@@ -32,6 +34,7 @@ def node_world(twin: Registries) -> Iterator[World]:
         pytest.skip(reason)
     with world.cluster as running:
         install(world)
+        hooks.install(running)
         running.kubectl("apply", "--server-side", f"--kustomize={paths.REPOSITORY / 'manifests' / 'waiting-pods'}")
         yield world
 
@@ -53,8 +56,21 @@ def left_behind() -> list[Path]:
 @pytest.fixture(scope="package")
 def operator(node_world: World) -> Iterator[Controller]:
     """The operator."""
-    with Controller(node_world) as running:
+    with Controller(node_world, {"TRANSSHIP_ADMISSION": "true"}) as running:
         yield running
+
+
+@pytest.fixture
+def hook(node_world: World) -> Iterator[Hook]:
+    """The admission webhook, for namespaces that have its label."""
+    running = Hook(node_world)
+    hooks.configure(node_world.cluster, hooks.configuration(running.port))
+    try:
+        running.start()
+        yield running
+    finally:
+        hooks.forget(node_world.cluster)
+        running.stop()
 
 
 @pytest.fixture(scope="package")

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from admission.conftest import until_known
+from admission.hook import Hook
 from endtoend.scene import Scene, condition
 from endtoend.waiting import eventually
 from localworld import paths
@@ -82,8 +84,24 @@ def test_a_pod_that_waits_is_made_anew_and_starts_at_once_where_the_policy_says_
 
     scene.policy(watch={"recreateWaitingPods": True})
     scene.until_request(scene.request_for("checkout")["metadata"]["name"], "Promoted")
-    ready = until_ready(scene, seconds=10)
+    ready = until_ready(scene, seconds=20)
 
     assert ready["metadata"]["uid"] != waiting["metadata"]["uid"]
     assert container(ready)["imageID"].endswith(scene.digests["v1.5.0"])
     assert said_by(ready).startswith(b"checkout v1.5.0 for ")
+
+
+def test_a_pod_that_the_webhook_holds_starts_without_ever_failing_to_pull(scene: Scene, hook: Hook) -> None:
+    place = f"/api/v1/namespaces/{scene.namespace}"
+    scene.admin.patch(place, {"metadata": {"labels": {"transship.dev/admission": "enabled"}}})
+    eventually(lambda: scene.admin.get(f"{place}/serviceaccounts")["items"], "pods can be made in the namespace")
+    scene.policy(watch={"workloads": False})
+    until_known(scene)
+
+    deploy(scene, "v1.4.1")
+    ready = until_ready(scene, seconds=30)
+
+    assert said_by(ready).startswith(b"checkout v1.4.1 for ")
+    told = {event["reason"] for event in scene.events_of(ready["metadata"]["uid"])}
+    assert "Pulled" in told
+    assert not told & {"Failed", "BackOff"}
