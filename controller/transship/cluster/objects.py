@@ -23,6 +23,7 @@ _WORKLOADS = {
 }
 _REPORTER = "transship.dev/operator"
 _MAX_NOTE = 1000
+_MAX_RETOLD = 1000
 
 
 class Cluster:
@@ -131,12 +132,15 @@ class Cluster:
         }
         try:
             self._api.create(path, event)
+            self._retold.pop(f"{path}/{name}", None)
         except Conflict:
             self._tell_again(f"{path}/{name}", moment)
         except (NotFound, TransshipError):
             return
 
     def _tell_again(self, path: str, moment: str) -> None:
+        if len(self._retold) >= _MAX_RETOLD:
+            self._retold.clear()  # a count that begins anew is a smaller loss than memory that grows
         count = self._retold[path] = self._retold.get(path, 1) + 1
         series = {"count": count, "lastObservedTime": moment}
         try:
