@@ -21,7 +21,16 @@ def read_policies(files: Iterable[str]) -> Iterator[PromotionPolicy]:
     Raises:
         PolicyError: there is none, or one cannot be used.
     """
-    found = [each for name in files for each in _resources(name) if each.get("kind") == "PromotionPolicy"]
+    return parse_policies(each for name in files for each in read_resources(name))
+
+
+def parse_policies(resources: Iterable[Mapping[str, Any]]) -> Iterator[PromotionPolicy]:
+    """The PromotionPolicies among resources; those of other kinds are passed over.
+
+    Raises:
+        PolicyError: there is none, or one cannot be used.
+    """
+    found = [each for each in resources if each.get("kind") == "PromotionPolicy"]
     if not found:
         raise PolicyError("no PromotionPolicy in the files given")
     for resource in found:
@@ -31,7 +40,12 @@ def read_policies(files: Iterable[str]) -> Iterator[PromotionPolicy]:
             raise PolicyError(f"a PromotionPolicy lacks a field, or one has the wrong type: {error}") from error
 
 
-def _resources(name: str) -> list[Mapping[str, Any]]:
+def read_resources(name: str) -> list[Mapping[str, Any]]:
+    """The resources of a YAML file, those of its lists included; - is standard input.
+
+    Raises:
+        PolicyError: it cannot be read.
+    """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         found = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]

@@ -1,0 +1,149 @@
+"""Which PromotionPolicies a command goes by: named files, `transship.yaml` beside the overlays, or the cluster's.
+
+`transship.yaml` holds PromotionPolicies as the cluster would: one document or several, or one document with a list of
+them under `policies`. It is looked for in the overlay's folder and then further up, as far as the git repository that
+the overlay is in; outside of one only beside the overlay, because anybody may write further up.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from transship.cli.policy_files import parse_policies, read_resources
+from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy
+
+FILE = "transship.yaml"
+_KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}
+
+
+class Policies(Protocol):
+    """What is needed of a cluster to read the policies of it."""
+
+    def policies(self) -> list[dict[str, Any]]:
+        """All PromotionPolicies."""
+
+    def namespaces(self) -> list[dict[str, Any]]:
+        """All namespaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Policies, and where they are from.
+
+    Attributes:
+        policies: those that can be used.
+        origin: for people: files, or the cluster.
+        namespaces: with their labels, by name; None where there is no cluster to know them.
+        problems: why others cannot be used.
+    """
+
+    policies: tuple[PromotionPolicy, ...]
+    origin: str
+    namespaces: Mapping[str, Namespace] | None = None
+    problems: tuple[str, ...] = field(default=())
+
+    def namespace(self, name: str) -> Namespace:
+        """A namespace as far as it is known."""
+        return (self.namespaces or {}).get(name, Namespace(name))
+
+    def policies_for(self, name: str) -> Sequence[PromotionPolicy]:
+        """The policies as they hold in a namespace.
+
+        Without a cluster nobody can see which labels it has, so a selector of labels is taken to select it; and where
+        no namespace is named, as in an overlay that leaves it to Argo CD, every selector is.
+        """
+        if self.namespaces is not None:
+            return self.policies
+        return [_opened(each, name) if not name or each.namespaces.match_labels else each for each in self.policies]
+
+
+def _opened(policy: PromotionPolicy, name: str) -> PromotionPolicy:
+    selector = NamespaceSelector(policy.namespaces.names | {name}, policy.namespaces.match_labels)
+    return replace(policy, namespaces=selector)
+
+
+def read_files(files: Iterable[str]) -> Configuration:
+    """The policies of files that somebody named; they may be in the form of `transship.yaml`.
+
+    Raises:
+        PolicyError: there is none, or one cannot be used.
+    """
+    names = list(files)
+    found = tuple(parse_policies(each for name in names for each in _unwrapped(read_resources(name), name)))
+    return Configuration(_unique(found), ", ".join(names))
+
+
+def read_beside(start: Path) -> Configuration:
+    """The policies of the `transship.yaml` that counts for an overlay's folder.
+
+    Raises:
+        PolicyError: there is none, or one cannot be used.
+    """
+    file = find(start)
+    if file is None:
+        raise PolicyError(
+            f"there is no {FILE} in {start} or above it in its git repository; write one with your PromotionPolicy, or "
+            "name one with --policy FILE, or say --from-cluster"
+        )
+    return read_files([str(file)])
+
+
+def read_cluster(cluster: Policies) -> Configuration:
+    """The policies of a cluster; what cannot be used there is a problem to tell, as it is for the operator.
+
+    Raises:
+        PolicyError: there is none that can be used.
+        NeedsHuman, RetryLater: the API server refuses, or does not answer.
+    """
+    found, problems = list[PromotionPolicy](), list[str]()
+    for resource in cluster.policies():
+        try:
+            found.extend(parse_policies([resource]))
+        except PolicyError as error:
+            problems.append(f"PromotionPolicy {resource['metadata']['name']} cannot be used: {error}")
+    if not found:
+        raise PolicyError("; ".join(["the cluster has no PromotionPolicy that can be used", *problems]))
+    metadata = [each["metadata"] for each in cluster.namespaces()]
+    namespaces = {each["name"]: Namespace(each["name"], dict(each.get("labels", {}))) for each in metadata}
+    return Configuration(tuple(found), "the cluster", namespaces, tuple(problems))
+
+
+def find(start: Path) -> Path | None:
+    """The `transship.yaml` that counts for a folder: the nearest one, no further up than its git repository."""
+    folder = start.resolve()
+    for each in _folders(folder):
+        if (each / FILE).is_file():
+            return each / FILE
+    return None
+
+
+def _folders(folder: Path) -> Sequence[Path]:
+    upwards = [folder, *folder.parents]
+    roots = [at for at, each in enumerate(upwards) if (each / ".git").exists()]
+    return upwards[: roots[0] + 1] if roots else upwards[:1]
+
+
+def _unwrapped(resources: Iterable[Mapping[str, Any]], name: str) -> Iterable[Mapping[str, Any]]:
+    for resource in resources:
+        if "policies" not in resource:
+            yield resource
+            continue
+        listed = resource["policies"]
+        if set(resource) != {"policies"} or not isinstance(listed, list):
+            raise PolicyError(f"{name}: policies is a list of PromotionPolicies, and stands in its document alone")
+        for each in listed:
+            if not isinstance(each, dict):
+                raise PolicyError(f"{name}: policies has an entry that is no PromotionPolicy: {yaml.safe_dump(each)!r}")
+            yield _KINDLESS | each
+
+
+def _unique(policies: tuple[PromotionPolicy, ...]) -> tuple[PromotionPolicy, ...]:
+    seen: set[str] = set()
+    for each in policies:
+        if each.name in seen:
+            raise PolicyError(f"two PromotionPolicies are called {each.name}; give each a name of its own")
+        seen.add(each.name)
+    return policies
