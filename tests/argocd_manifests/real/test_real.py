@@ -8,13 +8,11 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from argocd.conftest import digests, hear, operator, scene, shop
 from argocd.shop import IMAGE, Shop, deployment, request
 from argocd_manifests.asking import ArgoCommand
 from argocd_manifests.rendering import MANIFESTS
+from endtoend.waiting import eventually
 from localworld.argocd import ArgoCD
-
-__all__ = ["digests", "hear", "operator", "scene", "shop"]  # fixtures
 
 CHECK = yaml.safe_load((MANIFESTS / "argocd" / "argocd-cm.yaml").read_text())["data"]
 NOTIFICATIONS = yaml.safe_load((MANIFESTS / "argocd" / "notifications" / "argocd-notifications-cm.yaml").read_text())
@@ -45,13 +43,14 @@ def _restart_controller(argocd: ArgoCD) -> None:
     argocd.start_controller()
 
 
-def commit_with_the_component(shop: Shop, tag: str) -> None:
+def commit_with_the_component(shop: Shop, tag: str, **more: object) -> None:
     """The overlay as the how-to has it."""
     shutil.copytree(MANIFESTS / "components", shop.repository.directory / "components", dirs_exist_ok=True)
     overlay = {
         "resources": ["../base"],
         "components": ["../components/promotion-hook"],
         "images": [{"name": IMAGE, "newName": shop.scene.image(tag).rpartition(":")[0], "newTag": tag}],
+        **more,
     }
     base = {"base/kustomization.yaml": '{"resources": ["all.yaml"]}', "base/all.yaml": json.dumps(deployment())}
     shop.repository.commit(base | {"production/kustomization.yaml": json.dumps(overlay)})
@@ -79,6 +78,29 @@ def test_the_components_hook_gates_a_sync_and_the_notification_of_its_failure_ha
     said = argo.notification("app-promotion-failed", application.get(), NOTIFICATIONS)["message"]
     assert "v9.9.9 does not exist; push it there or name a tag that exists" in failed.line("Job").message
     assert said.rstrip().endswith(f"- Job {shop.scene.namespace}/promote-images: {failed.line('Job').message}")
+
+
+def test_the_components_hook_without_managed_by_starts_no_pod_and_keeps_the_gate_closed(shop: Shop) -> None:
+    # As where it was forgotten, or before Kubernetes 1.32: the Job controller takes the Job for its own.
+    shop.scene.policy()
+    dropped = {"target": {"kind": "Job"}, "patch": '[{"op": "remove", "path": "/spec/managedBy"}]'}
+    commit_with_the_component(shop, "v1.4.2", patches=[dropped])
+    application = shop.application()
+
+    application.sync()
+    shop.until_waiting(application)
+    shop.until_promoted("v1.4.2")
+    hook = shop.hook_uid()
+    eventually(
+        lambda: any(each["reason"] == "ManagedByMissing" for each in shop.scene.events_of(hook)),
+        "the operator says what is missing",
+    )
+    application.refresh()
+    time.sleep(READ_ANEW_SECONDS)
+
+    assert shop.until_waiting(application).phase == "Running"
+    assert shop.deployed() == ""
+    assert shop.scene.world.cluster.kubectl("get", "pods", f"-n={shop.scene.namespace}", "-o=name") == ""
 
 
 @pytest.mark.usefixtures("_health_check")
