@@ -91,10 +91,11 @@ class Shop:
     def promoted(self, *, tag: str = "v1.4.1", **options: Any) -> Application:
         """An Application of hook and Deployment that has been synced at a tag."""
         self.scene.policy()
-        self.commit(hook(), deployment(), tag=tag)
+        commit = self.commit(hook(), deployment(), tag=tag)
         application = self.application(**options)
-        application.sync()
-        assert application.until_ended().phase == "Succeeded"
+        if not options.get("automated"):
+            application.sync()
+        assert application.until_ended(commit).phase == "Succeeded"
         return application
 
     @contextmanager
@@ -124,6 +125,10 @@ class Shop:
         assert tag not in self.scene.tags()
 
     # Looking
+
+    def operator_lines(self, message: str) -> list[dict[str, Any]]:
+        """What the operator has logged since its last start with one message."""
+        return [each for each in self._operator.log_lines() if each["message"] == message]
 
     def deployed(self, name: str = "checkout") -> str:
         """The image of the Deployment as it is now; empty when there is none."""
