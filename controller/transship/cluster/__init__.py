@@ -4,7 +4,7 @@ Objects go in and out as the API server writes them (dicts): what they mean is d
 time-out, transient failures are retried for a short while, and what remains becomes an error of `transship.errors`.
 """
 
-from transship.cluster.api import Api, connect
+from transship.cluster.api import Api, Person, connect, connect_as
 from transship.cluster.objects import Cluster
 
-__all__ = ["Api", "Cluster", "connect"]
+__all__ = ["Api", "Cluster", "Person", "connect", "connect_as"]

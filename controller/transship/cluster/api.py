@@ -5,14 +5,17 @@ JSON (docs/facts/kubernetes.md §4), and this project reads few fields.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import stamina
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
@@ -22,6 +25,7 @@ JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 _TIMEOUT_SECONDS = (5, 30)
 _POOL_SIZE = 32
+_HOME_KUBECONFIG = "~/.kube/config"
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _FIRST_FAILURE = 300
@@ -49,14 +53,87 @@ def connect(kubeconfig: Path | None) -> "Api":
     Raises:
         NeedsHuman: there is neither.
     """
+    if kubeconfig is None and _is_in_cluster():
+        return Api(_client(_load_pod))
+    return Api(_client(partial(_load_file, str(kubeconfig) if kubeconfig else None, None)))
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The API server as somebody at a terminal reaches it.
+
+    Attributes:
+        namespace: of the context, where it names one.
+        context: of the kubeconfig; empty in a pod that has none.
+    """
+
+    api: "Api"
+    namespace: str
+    context: str
+
+
+def connect_as(
+    kubeconfig: Path | None = None, context: str | None = None, user: str | None = None, groups: Collection[str] = ()
+) -> Person:
+    """Connect as kubectl does: by the kubeconfig named or found, or in a pod without one as its ServiceAccount.
+
+    Args:
+        kubeconfig: to read, instead of those in KUBECONFIG or the one in the home directory.
+        context: to take, instead of the current one.
+        user: whom to act as.
+        groups: as a member of which.
+
+    Raises:
+        NeedsHuman: nothing can be connected to in this way.
+    """
+    if groups and not user:
+        raise NeedsHuman(Reason.INVALID_REQUEST, "--as-group belongs to --as: name the user as well")
+    headers = [("Impersonate-User", user)] if user else []
+    headers += [("Impersonate-Group", group) for group in groups]
+    files = str(kubeconfig or os.environ.get("KUBECONFIG") or _HOME_KUBECONFIG)
+    if context is None and not _existing(files) and kubeconfig is None and _is_in_cluster():
+        own = Path(config.incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
+        return Person(Api(_client(_load_pod), headers), own.read_text(encoding="utf-8").strip(), "")
+    contents = [_read(path) for path in _existing(files)]
+    chosen = context or _current_context(contents, files)
+    contexts = {
+        each["name"]: each["context"] for content in reversed(contents) for each in content.get("contexts") or []
+    }
+    if chosen not in contexts:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"the kubeconfig {files} has no context {chosen}; it has {', '.join(sorted(contexts)) or 'none'}",
+        )
+    api = Api(_client(partial(_load_file, files, chosen)), headers)
+    return Person(api, contexts[chosen].get("namespace") or "default", chosen)
+
+
+def _existing(files: str) -> list[Path]:
+    return [path for each in files.split(os.pathsep) if each and (path := Path(each).expanduser()).is_file()]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        sentence = f"the kubeconfig {path} cannot be read ({type(error).__name__}); name one that kubectl takes"
+        raise NeedsHuman(Reason.INVALID_REQUEST, sentence) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _current_context(contents: Iterable[Mapping[str, Any]], files: str) -> str:
+    """The first that a file sets, as kubectl has it; the client's library would take the last."""
+    found = next((str(each["current-context"]) for each in contents if each.get("current-context")), "")
+    if not found:
+        sentence = f"there is no kubeconfig with a current context in {files}: set KUBECONFIG, or name a --context"
+        raise NeedsHuman(Reason.INVALID_REQUEST, sentence)
+    return found
+
+
+def _client(load: Callable[[client.Configuration], None]) -> client.ApiClient:
     configuration = client.Configuration()
     try:
-        if kubeconfig is None and _is_in_cluster():
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=str(kubeconfig) if kubeconfig else None, client_configuration=configuration
-            )
+        load(configuration)
     except config.ConfigException as error:
         raise NeedsHuman(
             Reason.UNREACHABLE, "no cluster to talk to: run in a pod, or set KUBECONFIG or TRANSSHIP_KUBECONFIG"
@@ -67,7 +144,17 @@ def connect(kubeconfig: Path | None) -> "Api":
         ) from error
     configuration.retries = False
     configuration.connection_pool_maxsize = _POOL_SIZE
-    return Api(client.ApiClient(configuration))
+    return client.ApiClient(configuration)
+
+
+def _load_pod(configuration: client.Configuration) -> None:
+    config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+
+
+def _load_file(file: str | None, context: str | None, configuration: client.Configuration) -> None:
+    config.load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=file, context=context, client_configuration=configuration
+    )
 
 
 def _is_in_cluster() -> bool:
@@ -77,8 +164,9 @@ def _is_in_cluster() -> bool:
 class Api:
     """Makes calls and sorts their failures. Thread-safe."""
 
-    def __init__(self, api_client: client.ApiClient) -> None:
+    def __init__(self, api_client: client.ApiClient, headers: Iterable[tuple[str, str]] = ()) -> None:
         self._client = api_client
+        self._headers = tuple(headers)
 
     @property
     def host(self) -> str:
@@ -123,7 +211,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
-        headers = {"Accept": JSON, "Content-Type": content_type}
+        headers = urllib3.HTTPHeaderDict([("Accept", JSON), ("Content-Type", content_type), *self._headers])
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
