@@ -170,7 +170,7 @@ def _planned(pair: Pair, seen: Survey) -> str:
         f"  missing   {len(seen.lacking.manifests)} of {len(seen.whole.manifests)} manifests",
         f"            {len(seen.lacking.blobs)} of {len(seen.whole.blobs)} blobs",
         f"            {len(seen.attaching.steps)} attached manifests ({seen.attaching.present} are there)",
-        f"            {seen.bytes_missing} of {total} bytes",
+        f"            {seen.amounts.bytes_missing} of {total} bytes",
         "  requests  " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items()),
     ]
     if seen.tagged is not None and seen.tagged.digest != seen.root.digest:
@@ -187,9 +187,9 @@ def _as_json(outcome: Outcome, *, is_plan: bool) -> dict[str, Any]:
             "mediaType": seen.root.media_type,
             "verdict": str(seen.verdict),
             "bytesTotal": seen.whole.total_bytes,
-            "bytesMissing": seen.bytes_missing,
-            "blobsMissing": seen.blobs_missing,
-            "manifestsMissing": seen.manifests_missing,
+            "bytesMissing": seen.amounts.bytes_missing,
+            "blobsMissing": len(seen.amounts.blobs),
+            "manifestsMissing": seen.amounts.manifests_missing,
             "referrers": {
                 "missing": len(seen.attaching.steps),
                 "present": seen.attaching.present,

@@ -167,7 +167,7 @@ class Copying:
             if seen.verdict is Verdict.PRESENT:
                 watch.ended(name, "already present")
                 return Outcome(pair, seen)
-            watch.begun(name, seen.bytes_missing)
+            watch.begun(name, seen.amounts.bytes_missing)
             report = self._write(pair, seen, watch)
         except TransshipError as error:
             watch.ended(name, "stopped" if isinstance(error, Cancelled) else "failed")  # why is said once, at the end

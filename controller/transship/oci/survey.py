@@ -1,11 +1,12 @@
 """A look before a copy: what a source reference is, what the destination has of it, and what would have to be done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from transship.errors import NeedsHuman, Reason, Side, doing
+from transship.oci.amounts import Amounts
 from transship.oci.attaching import Attaching, missing_attached
-from transship.oci.buffers import BUFFER_BYTES
 from transship.oci.closure import Closure, closure
 from transship.oci.copier import Copier
 from transship.oci.copy import Missing, missing
@@ -58,43 +59,14 @@ class Survey:
         return Verdict.PRESENT if is_tagged and not self.lacking else Verdict.ADD_TAG
 
     @property
-    def bytes_missing(self) -> int:
-        """Bytes that have to be moved."""
-        gone = self.lacking.blobs | self.lacking.manifests | self.attaching.lacking
-        every = (*self.whole.descriptors, *self.attaching.beside(self.whole))
-        return sum(each.size for each in every if each.digest in gone)
+    def amounts(self) -> Amounts:
+        """What there is to do in numbers."""
+        return Amounts(self.whole, self.lacking, self.tag, self.attaching)
 
     @property
-    def blobs_missing(self) -> int:
-        """Blobs that have to be moved, those of what is attached included."""
-        return len(self._blobs)
-
-    @property
-    def _blobs(self) -> tuple[Descriptor, ...]:
-        gone = self.lacking.blobs.union(*(step.lacking.blobs for step in self.attaching.steps))
-        every = (*self.whole.blobs, *self.attaching.beside(self.whole))
-        return tuple(each for each in every if each.digest in gone)
-
-    @property
-    def manifests_missing(self) -> int:
-        """Manifests that have to be put, those of what is attached included."""
-        return len(self.lacking.manifests.union(*(step.lacking.manifests for step in self.attaching.steps)))
-
-    @property
-    def requests(self) -> dict[str, int]:
+    def requests(self) -> Mapping[str, int]:
         """Requests a copy would make, by kind, when nothing has to be tried again."""
-        if self.verdict is Verdict.PRESENT:
-            return {}
-        writes = self.manifests_missing + sum(len(step.tags) for step in self.attaching.steps)
-        if self.tag is not None and (self.attaching or self.root.digest not in self.lacking.manifests):
-            writes += 1
-        blobs = self._blobs
-        return {
-            "read blob": len(blobs),
-            "push blob": sum(2 if each.size <= BUFFER_BYTES else 3 for each in blobs),  # one chunk closes its upload
-            "push manifest": writes,
-            "prove": len(self.whole.manifests),
-        }
+        return {} if self.verdict is Verdict.PRESENT else self.amounts.requests
 
 
 def survey(  # noqa: PLR0913 - two places, what to look for at each, and whether a tag may move

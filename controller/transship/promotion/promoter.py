@@ -9,6 +9,7 @@ resolved to is taken from the status, so that the retries of one promotion mean 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -20,7 +21,7 @@ from transship.promotion.claims import Claims, place
 from transship.promotion.image import Done, Plan, carry_out, find_route, make_plan
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
-from transship.promotion.report import Clock, Job, Publish, Report, Result
+from transship.promotion.report import PUBLISH_EVERY, Clock, Job, Publish, Report, Result
 from transship.promotion.request import PromotionRequest
 from transship.promotion.sight import Sight, Sights, look
 from transship.promotion.status import Phase, RequestStatus
@@ -54,9 +55,25 @@ class Occasion:
 
 
 class Promoter:
-    """Promotes requests. Thread-safe: many requests may be reconciled at once, the same one only once at a time."""
+    """Promotes requests. Thread-safe: many requests may be reconciled at once, the same one only once at a time.
 
-    def __init__(self, registries: Registries, copier: Copier, clock: Clock, run_all: RunAll = one_by_one) -> None:
+    Args:
+        registries: of all policies.
+        copier: moves what is missing.
+        clock: the time now.
+        run_all: runs a step for all images of a request.
+        publish_every: how often a status that only tells of progress is published.
+    """
+
+    def __init__(
+        self,
+        registries: Registries,
+        copier: Copier,
+        clock: Clock,
+        run_all: RunAll = one_by_one,
+        publish_every: timedelta = PUBLISH_EVERY,
+    ) -> None:
+        self._publish_every = publish_every
         self._registries = registries
         self._copier = copier
         self._clock = clock
@@ -73,18 +90,31 @@ class Promoter:
         is_fresh = _is_fresh(request, occasion)
         if not is_fresh and request.status.phase is Phase.PROMOTED and request.status.finished_at is not None:
             return None
-        report = Report(request, self._clock, publish, is_fresh=is_fresh)
-        sights = Sights(self._registries)
-        self._run_all(partial(self._guard, report, partial(self._open, sights, occasion, request.policy)), report.jobs)
-        self._look(report)
-        self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
-        self._join(report)
+        report = Report(request, self._clock, publish, is_fresh=is_fresh, publish_every=self._publish_every)
+        self._decide(report, occasion)
         report.publish_plan()
         self._run_all(partial(self._guard, report, partial(self._carry_out, report, occasion)), report.jobs)
         for job in report.jobs:
             if job.leader is not None:
                 report.follow(job, job.leader)
         return report.finish()
+
+    def plan(self, request: PromotionRequest, occasion: Occasion) -> Sequence[Job]:
+        """Look at every image of a request and decide about it; nothing is written, and nobody is told.
+
+        Never raises for what an image or a registry does: that ends in the image's job.
+        """
+        report = Report(request, self._clock, lambda _: None, is_fresh=True)
+        self._decide(report, occasion)
+        return report.jobs
+
+    def _decide(self, report: Report, occasion: Occasion) -> None:
+        """Look at all images of a request, many at once, and decide about each."""
+        sights, only = Sights(self._registries), report.request.policy
+        self._run_all(partial(self._guard, report, partial(self._open, sights, occasion, only)), report.jobs)
+        self._look(report)
+        self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
+        self._join(report)
 
     def _suspend(self, request: PromotionRequest) -> Result | None:
         before = request.status

@@ -36,6 +36,7 @@ class Job:
         plan: what is to be done, once that is decided.
         leader: another container's job that does the same; this one only reports how that went.
         not_before: seconds the other side asked to be left alone.
+        error: what ended it for this reconcile, where somebody or something else is to blame.
         unexpected: a mistake of this project.
         moving_since: when its first bytes were on their way.
     """
@@ -47,6 +48,7 @@ class Job:
     plan: Plan | None = None
     leader: "Job | None" = None
     not_before: float = 0.0
+    error: TransshipError | None = None
     unexpected: Exception | None = None
     moving_since: datetime | None = None
 
@@ -81,8 +83,17 @@ class Result:
 class Report:
     """Collects what happens to the images of one request. Thread-safe as far as `tell` goes."""
 
-    def __init__(self, request: PromotionRequest, clock: Clock, publish: Publish, *, is_fresh: bool) -> None:
+    def __init__(
+        self,
+        request: PromotionRequest,
+        clock: Clock,
+        publish: Publish,
+        *,
+        is_fresh: bool,
+        publish_every: timedelta = PUBLISH_EVERY,
+    ) -> None:
         self.request = request
+        self._publish_every = publish_every
         self._clock = clock
         self._publish = publish
         self._started_at = clock() if is_fresh or request.status.started_at is None else request.status.started_at
@@ -131,7 +142,7 @@ class Report:
             blobs_total=state.blobs_total,
             blobs_done=state.blobs_done,
         )
-        if self._clock() - self._published_at >= PUBLISH_EVERY and self._lock.acquire(blocking=False):
+        if self._clock() - self._published_at >= self._publish_every and self._lock.acquire(blocking=False):
             try:
                 # What cannot be told now is told the next time; it must not stop the copy it is about.
                 with suppress(TransshipError):
@@ -186,6 +197,7 @@ class Report:
 
     def failed(self, job: Job, error: Exception) -> None:
         """An image did not make it this time, or at all."""
+        job.error = error if isinstance(error, TransshipError) else None
         match error:
             case RetryLater():
                 job.not_before = error.after or 0.0
