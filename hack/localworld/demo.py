@@ -118,7 +118,7 @@ def _show_cluster(registries: Registries, digests: dict[str, str], why_no_node: 
             _chapter("A node would pull the image now; this act is left out")
             _say(why_no_node)
         else:
-            _show_node(world)
+            _show_node(world, digests["v1.4.1"])
 
 
 def _allow(world: World) -> None:
@@ -204,18 +204,20 @@ def _show_around_the_hook(world: World, digests: dict[str, str]) -> None:
     _verify(world, "v1.4.1", digests)
 
 
-def _show_node(world: World) -> None:
+def _show_node(world: World, digest: str) -> None:
     _chapter("A real node joins (kubelet, containerd): its pods pull the promoted image from production and are Ready")
     run = world.cluster.kubectl
     with Node(world):
         runtime = "NAME:.metadata.name,RUNTIME:.status.nodeInfo.containerRuntimeVersion"
         _command("kubectl get nodes", run("get", "nodes", f"--output=custom-columns={runtime}"))
         run("rollout", "status", "deployment/checkout", f"--timeout={2 * PATIENCE_SECONDS:.0f}s", _in_shop())
-        columns = (
-            "NAME:.metadata.name,READY:.status.containerStatuses[0].ready,IMAGE:.status.containerStatuses[0].imageID"
-        )
-        started = ("--field-selector=status.phase=Running", f"--output=custom-columns={columns}")
-        _command("kubectl get pods", run("get", "pods", _in_shop(), *started))
+        listed = json.loads(run("get", "pods", _in_shop(), "--output=json"))["items"]
+    pods = [each for each in listed if "deletionTimestamp" not in each["metadata"]]
+    states = [(each["metadata"]["name"], each["status"]["containerStatuses"][0]) for each in pods]
+    rows = [f"{name}  ready: {state['ready']}  {state['imageID']}" for name, state in states]
+    _command("kubectl get pods -o custom-columns=…", "\n".join(rows))
+    if not states or not all(state["ready"] and state["imageID"].endswith(digest) for _, state in states):
+        raise WorldError(f"Every pod was to be ready and to run {digest}.")
 
 
 def _commit(application: Application, repository: GitRepository, tag: str) -> Operation:
