@@ -24,11 +24,12 @@ def digests(world: World) -> Mapping[str, str]:
 
 
 @pytest.fixture(scope="package")
-def installed(world: World) -> World:
+def installed(world: World) -> Iterator[World]:
     """The world with the definitions, and the rights of operator and webhook."""
     install_operator(world)
     hooks.install(world.cluster)
-    return world
+    yield world
+    hooks.uninstall(world.cluster)
 
 
 @pytest.fixture(scope="package")

@@ -37,6 +37,12 @@ def install(cluster: Cluster) -> None:
         cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={MANIFESTS / name}")
 
 
+def uninstall(cluster: Cluster) -> None:
+    """Take it all away again: other tests count the rights there are."""
+    for name in ("self-managed/secret.yaml", "self-managed/rbac.yaml", "component/rbac.yaml"):
+        cluster.kubectl("delete", "--ignore-not-found", f"--filename={MANIFESTS / name}")
+
+
 def configuration(port: int, name: str = CONFIGURATION, **webhook: Any) -> dict[str, Any]:
     """The configuration of the manifests, for a webhook on this machine; keywords replace fields of the webhook."""
     resource: dict[str, Any] = yaml.safe_load((MANIFESTS / "component" / "webhook.yaml").read_text())
@@ -78,7 +84,7 @@ class Hook:
         assert self._child is not None
         return self._child
 
-    def start(self, arguments: Sequence[str] = ("--drain=0",)) -> None:
+    def start(self, arguments: Sequence[str] = ("--drain=0", "--refresh=0.3")) -> None:
         """Start it; returns when it is ready."""
         self._starts += 1
         rights = self._world.cluster.issue_kubeconfig("admission", USER, GROUPS)

@@ -74,10 +74,16 @@ class Review:
         try:
             pod = request["object"]
             name = str(pod["metadata"].get("name") or pod["metadata"].get("generateName") or "")[:_MAX_NAME]
-            images = pod_images(pod["spec"]) if may_wait(pod) else ()
-            return cls(uid, namespace, name, images, gate_patch(pod))
+            return cls(uid, namespace, name, _images(pod), gate_patch(pod))
         except (KeyError, TypeError, AttributeError) as error:
             raise Malformed("the pod is not of the shape the API server gives it") from error
+
+
+def _images(pod: Mapping[str, Any]) -> tuple[ContainerImage, ...]:
+    images = pod_images(pod["spec"]) if may_wait(pod) else ()
+    if not all(isinstance(text, str) for each in images for text in (each.name, each.image)):
+        raise TypeError(images)
+    return images
 
 
 def _is_new_pod(request: Mapping[str, Any]) -> bool:

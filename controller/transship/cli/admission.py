@@ -27,7 +27,6 @@ from transship.metrics import Metrics
 from transship.operator.health import Check, HealthServer
 from transship.settings import Settings
 
-_READ_RULES_EVERY = 3.0
 _LOOK_AT_CERTIFICATE_EVERY = 10.0
 _FINISH_SECONDS = 5.0
 _Part = RuleBook | Keeper | WebhookServer
@@ -51,6 +50,9 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
     name: Annotated[
         list[str] | None, typer.Option(help="names of a certificate of our own; those of the Service by default")
     ] = None,
+    refresh: Annotated[
+        float, typer.Option(min=0.2, max=60, help="seconds between two looks at policies and namespaces")
+    ] = 3.0,
     drain: Annotated[
         float, typer.Option(min=0, max=60, help="seconds to serve on after being told to stop; the Service forgets us")
     ] = 5.0,
@@ -83,7 +85,7 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
         certificates = Files(certificate, key)
     else:
         certificates = SelfManaged(webhook, names, lambda: datetime.now(UTC), Lifetimes())
-    book = RuleBook(webhook, registries, _READ_RULES_EVERY)
+    book = RuleBook(webhook, registries, refresh)
     keeper = Keeper(certificates, _LOOK_AT_CERTIFICATE_EVERY)
     reviewer = Reviewer(book, Looking(registries), settings.namespace, metrics)
     try:

@@ -9,6 +9,7 @@ from transship.errors import NeedsHuman, Reason, RetryLater
 from transship.promotion.admission import ENABLED, NAMESPACE_LABEL
 from transship.promotion.request import API_VERSION
 
+_ATTEMPTS = 5
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
@@ -64,27 +65,33 @@ class Webhook:
 
     def trust(self, bundle: bytes) -> bool:
         """See `CertificateStore`."""
-        try:
-            found = self._api.get(self._configuration)
-            wanted = base64.b64encode(bundle).decode()
-            patch = [
-                {"op": "add", "path": f"/webhooks/{number}/clientConfig/caBundle", "value": wanted}
-                for number, each in enumerate(found.get("webhooks", []))
-                if each["clientConfig"].get("caBundle") != wanted
-            ]
-            if patch:
-                # Webhooks are named by their place: it must be the list that was read.
-                version = found["metadata"]["resourceVersion"]
-                test = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
-                self._api.patch(self._configuration, [test, *patch])
-        except NotFound:
-            return False
-        except Conflict as error:
-            raise RetryLater(
-                Reason.UNREACHABLE, "somebody else writes the webhook configuration at the same time"
-            ) from error
-        return True
+        wanted = base64.b64encode(bundle).decode()
+        for _ in range(_ATTEMPTS):
+            try:
+                found = self._api.get(self._configuration)
+                patch = _trust(found, wanted)
+                if patch:
+                    self._api.patch(self._configuration, patch)
+            except NotFound:
+                return False
+            except Conflict:
+                continue
+            return True
+        raise RetryLater(Reason.UNREACHABLE, "somebody else keeps writing the webhook configuration")
 
     @property
     def _secrets(self) -> str:
         return f"/api/v1/namespaces/{self._namespace}/secrets"
+
+
+def _trust(configuration: Mapping[str, Any], bundle: str) -> list[dict[str, Any]]:
+    """The patch by which all webhooks of a configuration trust a bundle; empty when they do."""
+    patch: list[dict[str, Any]] = [
+        {"op": "add", "path": f"/webhooks/{number}/clientConfig/caBundle", "value": bundle}
+        for number, each in enumerate(configuration.get("webhooks", []))
+        if each["clientConfig"].get("caBundle") != bundle
+    ]
+    # Webhooks are named by their place: it must be the list that was read.
+    version = configuration["metadata"]["resourceVersion"]
+    test = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+    return [test, *patch] if patch else []
