@@ -232,6 +232,20 @@ def test_a_hook_made_again_asks_again_though_there_is_a_verdict(bench: Bench) ->
     assert bench.promoted == bench.known.request_keys()
 
 
+def test_a_hook_has_a_request_looked_at_whose_first_look_may_have_begun_before_it_asked(bench: Bench) -> None:
+    bench.sees_hook()
+    bench.hook_reconciled()
+    bench.promoted.clear()
+    again = world.hook()
+    again["metadata"] |= {"uid": "uid-of-the-next-hook"}
+    bench.cluster.put("Job", again)
+    bench.known.see_workload(again)
+
+    bench.hook_reconciled()
+
+    assert bench.promoted == bench.known.request_keys()
+
+
 def test_a_request_that_only_retries_does_not_end_a_hook(bench: Bench) -> None:
     bench.sees_hook()
     bench.hook_reconciled()

@@ -98,12 +98,13 @@ class HookReconciler:
     def _ensure(self, hook: Workload, key: RequestKey) -> PromotionRequest | None:
         # A verdict from before this hook asked is another sync's: it is looked again, from the beginning.
         is_news = self._known.ask(key, hook.uid)
-        request = self._known.request(key) or self._orders.place(hook, hook.images)
+        found = self._known.request(key)
+        request = found or self._orders.place(hook, hook.images)
         if request is None:
             return None
         require_images(request, hook.images)
-        if is_news and request.status.observed_generation:
-            # One that was never looked at is on the queue already.
+        if is_news and (found is not None or request.status.observed_generation):
+            # Also one without a status: the look that is under way, as after a start, may have begun before we asked.
             self._promote(key)
         return request
 
