@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from ecr_twin.canary import spellings
+from localworld.accounts import canary
 from localworld.apiserver import ApiError
 from localworld.cluster import Cluster
 from localworld.paths import REPOSITORY
@@ -98,14 +100,22 @@ class Hook:
         self._child = self._processes.start(f"admission-{self._starts}", command, env=environment)
         wait_until_ready(self._child, self.is_ready, seconds=READY_SECONDS)
 
+    def terminate(self) -> int:
+        """SIGTERM; its exit status."""
+        self.child.process.terminate()
+        return self.child.process.wait(20)
+
     def kill(self) -> None:
         """SIGKILL."""
         self.child.process.kill()
         self.child.process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and remove what it left."""
+        """SIGTERM, and remove what it left, once no secret was found in it."""
         self._processes.stop(grace=20.0)
+        words = spellings(canary())
+        logs = {log.name: log.read_text() for log in self._directory.glob("*.log")}
+        assert [name for name, text in logs.items() if any(word in text for word in words)] == []
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def is_ready(self) -> bool:

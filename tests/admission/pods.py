@@ -46,11 +46,11 @@ def until_free(scene: Scene, name: str = "checkout", seconds: float = 45.0) -> R
     return eventually(look, f"pod {name} is free", seconds=seconds)
 
 
-def until_told(scene: Scene, pod: Resource, reason: str) -> Resource:
-    """An event on a pod, once there is one for that reason."""
+def until_told(scene: Scene, pod: Resource, reason: str, note: str = "") -> Resource:
+    """An event on a pod, once there is one for that reason, whose note begins like that."""
 
     def look() -> Resource | None:
         told = scene.events_of(pod["metadata"]["uid"])
-        return next((each for each in told if each["reason"] == reason), None)
+        return next((each for each in told if each["reason"] == reason and each["note"].startswith(note)), None)
 
     return eventually(look, f"an event {reason} on the pod")

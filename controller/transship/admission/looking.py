@@ -108,5 +108,5 @@ def _result(future: Future[Result], seconds: float) -> Result:
         return future.result(seconds)
     except TimeoutError as error:
         if future.done():
-            raise  # the call's own
+            return future.result()  # it came just now, or the error is the call's own
         raise RetryLater(Reason.UNREACHABLE, "no answer within the time a review may take") from error

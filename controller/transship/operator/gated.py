@@ -178,6 +178,7 @@ class GatedReconciler:
         self._cluster = cluster
         self._metrics = metrics
         self._clock = clock
+        self._asked_at: dict[WorkloadKey, datetime] = {}
         self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
 
@@ -188,7 +189,7 @@ class GatedReconciler:
             return
         gated = self._waiting.pod(key)
         if gated is None:
-            self._known.stop_waiting(key)
+            self._stop_waiting(key)
             queue.forget(key)
             return
         try:
@@ -266,6 +267,7 @@ class GatedReconciler:
                 raise  # the API server refuses us, and will not let us lift the gate either
             raise _Hopeless(error.reason, error.message) from error
         if is_news:
+            self._asked_at[pod.key] = self._clock().replace(microsecond=0)
             text = f"the pod waits for PromotionRequest {key.name}; it is scheduled once that has ended"
             self._tell(pod, Reason.PROMOTING, text, warning=False)
             self._promote(key)  # a look that is under way has begun before this pod asked
@@ -282,8 +284,11 @@ class GatedReconciler:
 
     def _is_answer(self, request: PromotionRequest, pod: Workload) -> bool:
         status = request.status
-        has_verdict = status.observed_generation == request.generation and status.finished_at is not None
-        return has_verdict and self._known.is_answered(request.key, pod.uid)
+        if status.observed_generation != request.generation or status.finished_at is None:
+            return False
+        # Between an answer and its being written, the status is still the one from before.
+        is_old = status.finished_at < self._asked_at.get(pod.key, status.finished_at)
+        return not is_old and self._known.is_answered(request.key, pod.uid)
 
     def _let_go(self, pod: Workload, reason: str, why: str) -> None:
         if self._lift(pod):
@@ -295,8 +300,12 @@ class GatedReconciler:
         key = pod.key
         was_there = self._gates.lift(key.namespace, key.name, pod.uid)
         self._waiting.forget(key, pod.uid)
-        self._known.stop_waiting(key)
+        self._stop_waiting(key)
         return was_there
+
+    def _stop_waiting(self, key: WorkloadKey) -> None:
+        self._known.stop_waiting(key)
+        self._asked_at.pop(key, None)
 
     def _tell(self, pod: Workload, reason: str, note: str, *, warning: bool) -> None:
         self._cluster.emit_event(pod.regarding, warning=warning, reason=reason, note=note, now=self._clock())
