@@ -60,9 +60,9 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
         bool, typer.Option("--release", help="take our gate off every pod of the cluster, and end")
     ] = False,
 ) -> None:
-    """Run the admission webhook until it is told to stop (SIGTERM or SIGINT): pods wait for images that are missing.
+    """Run the admission webhook until it is told to stop: pods wait for images that are missing.
 
-    All other settings are environment variables; `transship settings` lists them.
+    SIGTERM or SIGINT stops it.     All other settings are environment variables; `transship settings` lists them.
     """
     settings = load_settings()
     if release:
@@ -70,7 +70,7 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
         return
     if (certificate is None) != (key is None):
         typer.echo("transship: --certificate and --key belong together; give both or none", err=True)
-        raise typer.Exit(2)
+        raise typer.Exit(1)
     logs.configure(settings.log_level, settings.log_format)
     names = name or [f"transship-admission.{settings.namespace}.{end}" for end in ("svc", "svc.cluster.local")]
     try:

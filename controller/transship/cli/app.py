@@ -1,42 +1,121 @@
 """Commands of `transship`.
 
 A command's module is loaded when the command is run: the operator's libraries take half a second and tens of megabytes
-that nobody who copies an image should wait for.
+that nobody who copies an image, or asks for help, should wait for. So what help lists of a command stands here; a test
+holds it against the command.
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from transship import __version__
+from transship.cli.exits import Exit
 
-COMMANDS: Mapping[str, str] = {
-    "copy": "transship.cli.copy:copy_command",
-    "explain": "transship.cli.explain:explain_command",
-    "policy": "transship.cli.policy:app",
-    "admission": "transship.cli.admission:admission",
-    "operator": "transship.cli.operate:operator",
-    "settings": "transship.cli.operate:settings",
+_CLUSTER, _IMAGES, _OVERLAYS = "Promotions in a cluster", "Images, without a cluster", "Overlays"
+_POLICIES, _RUNNING = "Policies", "Parts that run in a cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is.
+
+    Attributes:
+        path: module and name.
+        summary: the first sentence of its help.
+        panel: what help lists it under.
+    """
+
+    path: str
+    summary: str
+    panel: str
+
+
+COMMANDS: Mapping[str, Place] = {
+    "copy": Place(
+        "transship.cli.copy:copy_command",
+        "Copy an image exactly: every manifest and blob as it is, tag and digest kept, and proven at the end.",
+        _IMAGES,
+    ),
+    "status": Place(
+        "transship.cli.status:status",
+        "Show the PromotionRequests of a namespace or of all, and how far they are; of one, image by image.",
+        _CLUSTER,
+    ),
+    "wait": Place("transship.cli.wait:wait", "Wait until every promotion is Ready, or one is Stalled.", _CLUSTER),
+    "explain": Place(
+        "transship.cli.explain:explain_command",
+        "Check a reference with read-only calls as both identities, and say what is missing.",
+        _CLUSTER,
+    ),
+    "policy": Place(
+        "transship.cli.policy:app",
+        "The statement that lets the destination's account pull, on repositories of the source.",
+        _POLICIES,
+    ),
+    "admission": Place(
+        "transship.cli.admission:admission",
+        "Run the admission webhook until it is told to stop: pods wait for images that are missing.",
+        _RUNNING,
+    ),
+    "operator": Place(
+        "transship.cli.operate:operator", "Run the operator until it is told to stop (SIGTERM or SIGINT).", _RUNNING
+    ),
+    "settings": Place(
+        "transship.cli.operate:settings",
+        "Print every setting of the operator: its environment variable, its value now, and what it means.",
+        _RUNNING,
+    ),
 }
 
 
 class _Lazy(TyperGroup):
-    """A group whose commands are loaded by name."""
+    """A group whose commands are loaded once they are run."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*COMMANDS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         place = COMMANDS.get(cmd_name)
-        return super().get_command(ctx, cmd_name) if place is None else _load(cmd_name, place)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        return TyperCommand(cmd_name, help=place.summary, rich_help_panel=place.panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and name in COMMANDS else command, rest
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _endings():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _endings():
+            return super().invoke(ctx)
 
 
-def _load(name: str, place: str) -> Any:
-    module, _, attribute = place.partition(":")
+@contextmanager
+def _endings() -> Iterator[None]:
+    """End as docs/cli.md says: wrong usage is an error and not something to do, and Ctrl-C is told."""
+    try:
+        yield
+    except typer.TyperException as error:
+        error.exit_code = Exit.ERROR
+        raise
+    except KeyboardInterrupt:
+        typer.echo("transship: stopped", err=True)
+        raise typer.Exit(Exit.STOPPED) from None
+
+
+def load(name: str) -> Any:
+    """The command of that name, with all that it imports."""
+    module, _, attribute = COMMANDS[name].path.partition(":")
     found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)

@@ -9,7 +9,7 @@ from transship import logs
 from transship.settings import Settings
 
 
-def load_settings(exit_code: int = 2) -> Settings:
+def load_settings(exit_code: int = 1) -> Settings:
     """The settings; one that cannot be read is named, and ends the process.
 
     Commands log nothing of their own; their libraries are kept quiet here, as the operator keeps them.

@@ -6,9 +6,10 @@ JSON (docs/facts/kubernetes.md §4), and this project reads few fields.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -25,6 +26,8 @@ JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 _TIMEOUT_SECONDS = (5, 30)
 _POOL_SIZE = 32
+_OPERATORS_ADVICE = "check the operator's RBAC"
+_PERSONS_ADVICE = "log in again, ask for that right, or name another --context"
 _HOME_KUBECONFIG = "~/.kube/config"
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
@@ -93,7 +96,7 @@ def connect_as(
     files = str(kubeconfig or os.environ.get("KUBECONFIG") or _HOME_KUBECONFIG)
     if context is None and not _existing(files) and kubeconfig is None and _is_in_cluster():
         own = Path(config.incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
-        return Person(Api(_client(_load_pod), headers), own.read_text(encoding="utf-8").strip(), "")
+        return Person(Api(_client(_load_pod), headers, _PERSONS_ADVICE), own.read_text(encoding="utf-8").strip(), "")
     contents = [_read(path) for path in _existing(files)]
     chosen = context or _current_context(contents, files)
     contexts = {
@@ -104,7 +107,7 @@ def connect_as(
             Reason.INVALID_REQUEST,
             f"the kubeconfig {files} has no context {chosen}; it has {', '.join(sorted(contexts)) or 'none'}",
         )
-    api = Api(_client(partial(_load_file, files, chosen)), headers)
+    api = Api(_client(partial(_load_file, files, chosen)), headers, _PERSONS_ADVICE)
     return Person(api, contexts[chosen].get("namespace") or "default", chosen)
 
 
@@ -162,11 +165,20 @@ def _is_in_cluster() -> bool:
 
 
 class Api:
-    """Makes calls and sorts their failures. Thread-safe."""
+    """Makes calls and sorts their failures. Thread-safe.
 
-    def __init__(self, api_client: client.ApiClient, headers: Iterable[tuple[str, str]] = ()) -> None:
+    Args:
+        api_client: knows address, authorities and credentials.
+        headers: of every call, such as whom to act as.
+        advice: what to do where rights are missing.
+    """
+
+    def __init__(
+        self, api_client: client.ApiClient, headers: Iterable[tuple[str, str]] = (), advice: str = _OPERATORS_ADVICE
+    ) -> None:
         self._client = api_client
         self._headers = tuple(headers)
+        self._advice = advice
 
     @property
     def host(self) -> str:
@@ -197,6 +209,37 @@ class Api:
         """Delete an object."""
         self._call("DELETE", path, body)
 
+    def watch(self, path: str, version: str, seconds: float) -> Iterator[dict[str, Any]]:
+        """The changes of a list after a version, as they come, for so many seconds.
+
+        It may end sooner: list again then.
+
+        Raises:
+            RetryLater, NeedsHuman: see the module.
+        """
+        whole = max(1, ceil(seconds))
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(whole)}
+        timeout = urllib3.Timeout(connect=_TIMEOUT_SECONDS[0], read=whole + _TIMEOUT_SECONDS[0])
+        try:
+            response = self._client.rest_client.pool_manager.request(
+                "GET",
+                f"{self.host}{path}?{urlencode(query)}",
+                headers=self._all_headers("GET", path),
+                timeout=timeout,
+                retries=False,
+                preload_content=False,
+            )
+            try:
+                if response.status >= _FIRST_FAILURE:
+                    raise _failure(response.status, _Said.read(response.read()), f"WATCH {path}", self._advice)
+                yield from _lines(response.stream(None))
+            finally:
+                response.close()  # an unread answer is of no use to a next call
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise RetryLater(
+                Reason.UNREACHABLE, f"the API server does not answer ({type(error).__name__})", step=f"WATCH {path}"
+            ) from error
+
     def close(self) -> None:
         """Close the connections."""
         self._client.rest_client.pool_manager.clear()
@@ -211,8 +254,7 @@ class Api:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> dict[str, Any]:
-        headers = urllib3.HTTPHeaderDict([("Accept", JSON), ("Content-Type", content_type), *self._headers])
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        headers = self._all_headers(method, path, body, content_type)
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._client.rest_client.request(  # type: ignore[no-untyped-call]
@@ -224,9 +266,23 @@ class Api:
                 Reason.UNREACHABLE, f"the API server does not answer ({type(error).__name__})", step=f"{method} {path}"
             ) from error
         if response.status >= _FIRST_FAILURE:
-            raise _failure(response.status, _Said.read(content), method, path)
+            raise _failure(response.status, _Said.read(content), f"{method} {path}", self._advice)
         answer: dict[str, Any] = json.loads(content)
         return answer
+
+    def _all_headers(
+        self, method: str, path: str, body: object = None, content_type: str = JSON
+    ) -> urllib3.HTTPHeaderDict:
+        headers = urllib3.HTTPHeaderDict([("Accept", JSON), ("Content-Type", content_type), *self._headers])
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        return headers
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (json.loads(line) for line in whole if line.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,11 +302,11 @@ class _Said:
             return cls()
 
 
-def _failure(status: int, said: _Said, method: str, path: str) -> Exception:
-    step, message = f"{method} {path}", said.message
+def _failure(status: int, said: _Said, step: str, advice: str) -> Exception:
+    message = said.message
     # A JSON patch whose test fails is refused like an invalid object, but no field is named: this is not the object
     # the writer thought it was.
-    is_failed_test = method == "PATCH" and not said.causes
+    is_failed_test = step.startswith("PATCH ") and not said.causes
     answers: dict[int, Exception] = {
         404: NotFound(step),
         409: Conflict(message),
@@ -264,5 +320,5 @@ def _failure(status: int, said: _Said, method: str, path: str) -> Exception:
     if status in _TRANSIENT:
         return RetryLater(Reason.UNREACHABLE, f"the API server answered {status}", step=step)
     if status in _REFUSED:
-        return NeedsHuman(Reason.DENIED, f"the API server refused ({message}); check the operator's RBAC", step=step)
+        return NeedsHuman(Reason.DENIED, f"the API server refused ({message}); {advice}", step=step)
     return NeedsHuman(Reason.INTERNAL_ERROR, f"the API server answered {status} ({message})", step=step)

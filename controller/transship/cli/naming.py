@@ -1,0 +1,75 @@
+"""How people name what they ask about: a request by its name, a workload or hook as kind/name."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from transship.errors import NeedsHuman, Reason
+from transship.promotion.request import PromotionRequest, RequestKey
+
+RESOURCE = "promotionrequest.transship.dev"
+"""What `-o name` puts before the name of a request, as kubectl does."""
+
+_REQUESTS = frozenset({"preq", "promotionrequest", "promotionrequests", RESOURCE, "promotionrequests.transship.dev"})
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"), "Deployment"),
+    **dict.fromkeys(("statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps"), "StatefulSet"),
+    **dict.fromkeys(("daemonset", "daemonsets", "ds", "daemonset.apps", "daemonsets.apps"), "DaemonSet"),
+    **dict.fromkeys(("cronjob", "cronjobs", "cj", "cronjob.batch", "cronjobs.batch"), "CronJob"),
+    **dict.fromkeys(("job", "jobs", "job.batch", "jobs.batch"), "Job"),
+}
+
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="KIND/NAME", help="the requests of a workload or hook, such as job/promote-images"),
+]
+
+
+def request_named(text: str) -> str:
+    """The name of a request, given as kubectl takes it: with its kind before it or without.
+
+    Raises:
+        NeedsHuman: it names something else.
+    """
+    kind, slash, name = text.rpartition("/")
+    if not name or (slash and kind.lower() not in _REQUESTS):
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"{text[:80]!r} is not a PromotionRequest's name; for those of a workload or hook say --for {text[:80]}",
+        )
+    return name
+
+
+def owner_named(text: str) -> tuple[str, str]:
+    """Kind and name of a workload or hook.
+
+    Raises:
+        NeedsHuman: its kind has no requests.
+    """
+    kind, _, name = text.partition("/")
+    found = _KINDS.get(kind.lower())
+    if found is None or not name:
+        kinds = ", ".join(dict.fromkeys(each.lower() for each in _KINDS.values()))
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST, f"{text[:80]!r} is not KIND/NAME; KIND is one of {kinds}: job/promote-images"
+        )
+    return found, name
+
+
+def is_of(request: PromotionRequest, owner: tuple[str, str]) -> bool:
+    """Whether it was made for that workload or hook."""
+    return request.owner is not None and (request.owner.kind, request.owner.name) == owner
+
+
+def no_request(key: RequestKey) -> NeedsHuman:
+    """What is said of a name that leads to nothing."""
+    return NeedsHuman(
+        Reason.INVALID_REQUEST,
+        f"there is no PromotionRequest {key.name} in namespace {key.namespace}; `transship status -A` lists all",
+    )
+
+
+def names_of(resources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What `-o name` prints of requests."""
+    return [f"{RESOURCE}/{each['metadata']['name']}" for each in resources]
