@@ -62,7 +62,7 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
 ) -> None:
     """Run the admission webhook until it is told to stop: pods wait for images that are missing.
 
-    SIGTERM or SIGINT stops it.     All other settings are environment variables; `transship settings` lists them.
+    SIGTERM or SIGINT stops it. All other settings are environment variables; `transship settings` lists them.
     """
     settings = load_settings()
     if release:
