@@ -1,0 +1,333 @@
+"""The kustomizations an overlay is made of, walked before anything is run (threat T18).
+
+kustomize fetches whatever looks like a URL, in every field that names a file or folder, and takes field names in any
+case. So names have to be written as they are documented, and what is named has to be there: a file inside its own
+folder, a folder inside the repository that holds the overlay. The program's own restrictions hold beside that.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from transship.errors import NeedsHuman, Reason
+from transship.kustomization.documents import MAX_BYTES, read_documents
+from transship.kustomization.program import DEFAULT, Options
+
+FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+MAX_LAYERS = 200
+_FIELDS = frozenset(
+    {
+        *("apiVersion", "kind", "metadata", "openapi", "namespace", "namePrefix", "nameSuffix", "buildMetadata"),
+        *("labels", "commonLabels", "commonAnnotations", "sortOptions", "generatorOptions", "replicas", "vars"),
+        *("resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators"),
+        *("patches", "patchesStrategicMerge", "patchesJson6902", "replacements", "images", "imageTags"),
+        *("configMapGenerator", "secretGenerator", "helmGlobals", "helmCharts", "helmChartInflationGenerator"),
+    }
+)
+_FILE_FIELDS = frozenset({"path", "files", "envs", "env"})
+_PLUGINS = ("generators", "transformers", "validators")
+_HELM = ("helmCharts", "helmChartInflationGenerator")
+# Schemes, scp's user@host:path, and GitHub without either, as kustomize takes them; also a colon without slashes.
+_REMOTE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:|[a-z][a-z0-9-]*@|github\.com[/:])", re.IGNORECASE)
+
+
+class Role(StrEnum):
+    """What a layer is to the one that names it."""
+
+    OVERLAY = "overlay"
+    BASE = "base"
+    COMPONENT = "component"
+    PLUGINS = "plugin configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One folder with a kustomization.
+
+    Attributes:
+        folder: without symbolic links.
+        file: the kustomization.
+        resources: files it names as resources.
+        below: layers it stands on, in the order in which kustomize applies them.
+        plugins: files that configure its generators, transformers and validators.
+        inline_plugins: texts in the kustomization that do so.
+    """
+
+    folder: Path
+    file: Path
+    role: Role
+    content: Mapping[str, Any]
+    resources: tuple[Path, ...]
+    below: tuple["Layer", ...]
+    plugins: tuple[Path, ...] = ()
+    inline_plugins: tuple[str, ...] = ()
+
+    def walk(self) -> Iterator["Layer"]:
+        """This one and all below."""
+        yield self
+        for layer in self.below:
+            yield from layer.walk()
+
+
+def read_layers(overlay: Path, options: Options = DEFAULT) -> Layer:
+    """Read the kustomizations an overlay is made of.
+
+    Raises:
+        NeedsHuman: InvalidRequest: one cannot be read, or asks for what is not allowed.
+    """
+    folder = overlay.resolve()
+    if not folder.is_dir():
+        raise refused(f"{overlay} is no folder; name the folder of a kustomization")
+    return _Walk(overlay, folder, options).layer(folder, Role.OVERLAY, ())
+
+
+def kustomization_file(folder: Path, shown: Path | None = None) -> Path:
+    """The one kustomization of a folder.
+
+    Raises:
+        NeedsHuman: InvalidRequest: there is none, or several.
+    """
+    found = [folder / name for name in FILE_NAMES if (folder / name).exists()]
+    if len(found) != 1:
+        what = "no kustomization" if not found else "several kustomizations; keep one"
+        raise refused(f"{shown or folder} has {what}: {', '.join(FILE_NAMES)}")
+    return found[0]
+
+
+def read_text(file: Path, root: Path, shown: Path | None = None) -> str:
+    """Read a file that has to be inside its layer's folder, symbolic links followed.
+
+    Raises:
+        NeedsHuman: InvalidRequest: it is elsewhere, is no file, is too large, or no UTF-8.
+    """
+    shown = shown or file
+    try:
+        real = file.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise refused(f"{shown} cannot be read: there is no such file") from error
+    if not real.is_relative_to(root):
+        raise refused(f"{shown} is outside of its folder, by a symbolic link or by its path; put the file into it")
+    if not real.is_file():
+        raise refused(f"{shown} is no file")
+    try:
+        with real.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise refused(f"{shown} has more than {MAX_BYTES} bytes")
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise refused(f"{shown} is not UTF-8 text") from error
+    except OSError as error:
+        raise refused(f"{shown} cannot be read: {error.strerror}") from error
+
+
+def is_remote(name: str) -> bool:
+    """Whether kustomize might fetch what is named like this."""
+    return _REMOTE.match(name) is not None
+
+
+def seen_from(overlay: Path, folder: Path, path: Path) -> Path:
+    """How whoever named the overlay would name a path."""
+    return Path(os.path.normpath(overlay / os.path.relpath(path, folder)))
+
+
+def refused(message: str) -> NeedsHuman:
+    """The error of this package."""
+    return NeedsHuman(Reason.INVALID_REQUEST, message)
+
+
+@dataclass(slots=True)
+class _Walk:
+    overlay: Path
+    start: Path
+    options: Options
+    count: int = 0
+    tree: Path | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tree = next((each for each in (self.start, *self.start.parents) if (each / ".git").exists()), None)
+
+    def layer(self, folder: Path, role: Role, above: tuple[Path, ...]) -> Layer:
+        self.count += 1
+        if self.count > MAX_LAYERS:
+            raise refused(f"{self.overlay} is made of more than {MAX_LAYERS} kustomizations")
+        file = kustomization_file(folder, self.shown(folder))
+        content = self._content(file, folder)
+        self._require_allowed(file, folder, content)
+        above = (*above, folder)
+        files, below = list[Path](), list[Layer]()
+        for name in (*strings(content, "resources"), *strings(content, "bases")):
+            path = self._there(file, folder, name)
+            if path is None:
+                continue
+            if path.is_dir():
+                below.append(self._inner(file, folder, name, Role.BASE, above))
+            else:
+                self._require_inside(file, folder, name)
+                files.append(path)
+        below += (
+            self._inner(file, folder, name, Role.COMPONENT, above)
+            for name in strings(content, "components")
+            if self._there(file, folder, name) is not None
+        )
+        plugins, inline = self._plugins(file, folder, content, above)
+        return Layer(folder, file, role, content, tuple(files), tuple(below), plugins, inline)
+
+    def shown(self, path: Path) -> Path:
+        return seen_from(self.overlay, self.start, path)
+
+    def _content(self, file: Path, folder: Path) -> Mapping[str, Any]:
+        shown = self.shown(file)
+        documents = read_documents(read_text(file, folder, shown), str(shown))
+        content = documents[0].content if len(documents) == 1 else None
+        if not isinstance(content, dict):
+            raise refused(f"{shown} is no kustomization: it has to be one YAML document, a mapping")
+        for name in content:
+            if name not in _FIELDS:
+                raise refused(
+                    f"{shown} has a field {str(name)[:80]!r} that is not one of kustomize's; check its spelling"
+                )
+        return content
+
+    def _require_allowed(self, file: Path, folder: Path, content: Mapping[str, Any]) -> None:
+        shown = self.shown(file)
+        for name in _HELM:
+            if content.get(name) and not self.options.allow_helm:
+                raise refused(f"{shown} has {name}: allow helm, or render it yourself and hand over the output")
+        _require_exact_names(content, shown)
+        for name in _files(content):
+            if is_remote(name):
+                if not self.options.allow_remote:
+                    raise refused(_is_fetched(shown, name))
+            else:
+                self._require_inside(file, folder, name)
+
+    def _there(self, file: Path, folder: Path, name: str) -> Path | None:
+        """What a resource or component names; None if it is fetched, and that is allowed."""
+        if is_remote(name):
+            if self.options.allow_remote:
+                return None
+            raise refused(_is_fetched(self.shown(file), name))
+        path = folder / name
+        if not path.exists():
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is not there")
+        return path
+
+    def _inner(self, file: Path, folder: Path, name: str, role: Role, above: tuple[Path, ...]) -> Layer:
+        real, written = (folder / name).resolve(), Path(os.path.normpath(folder / name))
+        if self.tree is not None and not real.is_relative_to(self.tree):
+            raise refused(
+                f"{self.shown(file)} names {name[:200]!r}, which is outside of the repository {self.tree.name}"
+            )
+        if self.tree is None and real != written:
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which leads elsewhere by a symbolic link")
+        if any(each.is_relative_to(real) for each in above):
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is or contains a folder that leads to it")
+        if not real.is_dir():
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is no folder")
+        return self.layer(real, role, above)
+
+    def _require_inside(self, file: Path, folder: Path, name: str) -> None:
+        path = folder / name
+        if not path.exists():
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is not there")
+        real = path.resolve()
+        if not real.is_relative_to(folder):
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is outside of its folder")
+        if not real.is_file():
+            raise refused(f"{self.shown(file)} names {name[:200]!r}, which is no file")
+
+    def _plugins(
+        self, file: Path, folder: Path, content: Mapping[str, Any], above: tuple[Path, ...]
+    ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+        paths, inline = list[Path](), list[str]()
+        for name in (each for field_name in _PLUGINS for each in strings(content, field_name)):
+            if "\n" in name:
+                self._require_builtin(name, self.shown(file))
+                inline.append(name)
+                continue
+            path = self._there(file, folder, name)
+            if path is None:
+                raise refused(_is_fetched(self.shown(file), name))
+            if path.is_dir():
+                layer = self._inner(file, folder, name, Role.PLUGINS, above)
+                found = [(each, inner.folder) for inner in layer.walk() for each in inner.resources]
+            else:
+                found = [(path, folder)]
+            for each, root in found:
+                self._require_builtin(read_text(each, root, self.shown(each)), self.shown(each))
+                paths.append(each)
+        return tuple(paths), tuple(inline)
+
+    def _require_builtin(self, text: str, shown: Path) -> None:
+        for document in read_documents(text, str(shown)):
+            content = document.content if isinstance(document.content, dict) else {}
+            kind = str(content.get("kind", ""))[:80]
+            if content.get("apiVersion") != "builtin":
+                raise refused(
+                    f"{shown} runs {kind!r}, which is no part of kustomize: plugins and functions are not run; "
+                    "render it yourself and hand over the output"
+                )
+            if kind == "HelmChartInflationGenerator" and not self.options.allow_helm:
+                raise refused(f"{shown} inflates a chart: allow helm, or render it yourself and hand over the output")
+
+
+def strings(content: Mapping[str, Any], name: str) -> Sequence[str]:
+    """The texts of a list that a kustomization may have.
+
+    Raises:
+        NeedsHuman: InvalidRequest: it is no list, or has what is no text: others may read it as one.
+    """
+    value = content.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise refused(f"{name} of a kustomization has to be a list of texts; quote what is not read as text")
+    return value
+
+
+def mappings(content: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """The mappings of a list that a kustomization may have.
+
+    Raises:
+        NeedsHuman: InvalidRequest: it is no such list.
+    """
+    value = content.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise refused(f"{name} of a kustomization has to be a list of mappings")
+    return value
+
+
+def _require_exact_names(content: Mapping[str, Any], shown: Path) -> None:
+    """The fields of files, in small letters: kustomize takes `Path` for `path`; nobody needs that."""
+    lists = ("patches", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator")
+    openapi = content.get("openapi")
+    inner = [each for name in lists for each in mappings(content, name)]
+    for each in [*inner, openapi] if isinstance(openapi, dict) else inner:
+        for name in each:
+            if name not in _FILE_FIELDS and str(name).casefold() in _FILE_FIELDS:
+                raise refused(f"{shown} has {str(name)[:80]!r}; write it in small letters")
+
+
+def _files(content: Mapping[str, Any]) -> Iterator[str]:
+    """Every file a kustomization names beside resources, components and plugins."""
+    yield from strings(content, "configurations")
+    yield from strings(content, "crds")
+    yield from (each for each in strings(content, "patchesStrategicMerge") if "\n" not in each)
+    for name in ("patches", "patchesJson6902", "replacements"):
+        yield from (each["path"] for each in mappings(content, name) if isinstance(each.get("path"), str))
+    openapi = content.get("openapi")
+    if isinstance(openapi, dict) and isinstance(openapi.get("path"), str):
+        yield openapi["path"]
+    for name in ("configMapGenerator", "secretGenerator"):
+        for generator in mappings(content, name):
+            yield from (each.rpartition("=")[2] for each in strings(generator, "files"))
+            yield from strings(generator, "envs")
+            if isinstance(generator.get("env"), str):
+                yield generator["env"]
+
+
+def _is_fetched(shown: Path, name: str) -> str:
+    return f"{shown} names {name[:200]!r}, which is fetched from elsewhere: allow remote bases, or keep a copy here"
