@@ -49,9 +49,15 @@ COMMANDS: Mapping[str, Place] = {
         _CLUSTER,
     ),
     "wait": Place("transship.cli.wait:wait", "Wait until every promotion is Ready, or one is Stalled.", _CLUSTER),
+    "plan": Place("transship.cli.plan:plan_command", "Say what promoting the images of overlays would do.", _OVERLAYS),
+    "history": Place(
+        "transship.cli.history:history",
+        "Say which digests of an image were promoted: where, when, who asked, and from which revision.",
+        _CLUSTER,
+    ),
     "explain": Place(
         "transship.cli.explain:explain_command",
-        "Check a reference with read-only calls as both identities, and say what is missing.",
+        "Say why a PromotionRequest does not go on and what to do, or what would become of an image.",
         _CLUSTER,
     ),
     "policy": Place(

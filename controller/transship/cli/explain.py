@@ -1,259 +1,149 @@
-"""`transship explain`: what would become of a reference, step by step, found out without writing anything.
+"""`transship explain`: why a request does not go on, or what would become of an image."""
 
-Each step is done as the identity that would do it in a promotion. Whatever is refused comes with the IAM statement that
-is missing, and with the policy it belongs in.
-"""
-
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from transship.aws.hosts import EcrHost
-from transship.aws.permissions import CREATE, LOOK, PULL, PUSH, TOKEN, Permission, arn_of
-from transship.cli.ecr_repository import EcrRepository
-from transship.cli.environment import load_settings
-from transship.cli.policy_files import Files, read_policies
-from transship.cli.registries import AwsRegistries, build_registries
-from transship.denials import OWN, Denial, Kind
+from transship.cli.ages import age, now
+from transship.cli.command import command
+from transship.cli.exits import Exit
+from transship.cli.kube import Connection, Kube
+from transship.cli.naming import For, is_of, is_request, no_request, owner_named, request_named
+from transship.cli.output import Output, clean
+from transship.cli.policy_files import FilesOrCluster
 from transship.errors import NeedsHuman, Reason, TransshipError
-from transship.oci.descriptor import Descriptor
-from transship.oci.digest import Digest
-from transship.oci.reference import Reference, Repository
-from transship.oci.store import Fetcher
-from transship.promotion.image import find_route
-from transship.promotion.policy import Endpoint, Namespace, PolicyError, PromotionPolicy, Route
+from transship.oci.reference import Reference
+from transship.promotion.judging import judge
+from transship.promotion.policy import PolicyError
+from transship.promotion.request import PromotionRequest, RequestKey, parse_request
+from transship.promotion.status import Phase, to_resource
+from transship.promotion.story import tell, troubled
+
+_WIDTH = 100
 
 
-class Finding(StrEnum):
-    """How a step went."""
-
-    OK = "ok"
-    MISSING = "missing"
-    UNCHECKED = "unchecked"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step, in words; `statement` is what an IAM policy lacks, and `belongs_in` says which."""
-
-    step: str
-    finding: Finding
-    message: str
-    statement: Mapping[str, Any] | None = None
-    belongs_in: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """All steps of one reference by one policy."""
-
-    reference: str
-    policy: str
-    steps: tuple[Step, ...]
-
-    @property
-    def is_ok(self) -> bool:
-        """Nothing is missing, as far as can be seen without writing."""
-        return all(each.finding is not Finding.MISSING for each in self.steps)
-
-
+@command
 def explain_command(
-    files: Files,
-    references: Annotated[list[str], typer.Argument(help="Destination references, as a workload names them")],
-    output: Annotated[str, typer.Option("--output", "-o", help="text or json")] = "text",
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME|IMAGE", help="PromotionRequests; or destination references, as a workload names them"
+        ),
+    ] = None,
+    *,
+    owner: For = None,
+    files: FilesOrCluster = None,
+    kube: Kube,
+    out: Output,
 ) -> None:
-    """Check a reference with read-only calls as both identities, and say what is missing. Exit code 1: something is.
+    """Say why a PromotionRequest does not go on and what to do, or what would become of an image.
 
-    Which namespaces may use a policy is not checked.
+    An image is checked with read-only calls as both identities of the policies that cover it; which namespaces may use
+    them is not checked. Exit code 1: a request has stalled, or something is missing.
     """
+    if not targets and owner is None:
+        raise NeedsHuman(Reason.INVALID_REQUEST, "name a PromotionRequest or an image, or a workload or hook by --for")
+    images = [each for each in targets or () if not is_request(each)]
+    names = [request_named(each) for each in targets or () if is_request(each)]
+    if files and (names or owner is not None):
+        raise NeedsHuman(Reason.INVALID_REQUEST, f"-f is for images, and {(*names, owner)[0]} is not one")
+    parts, documents, is_ok = _images(images, files, kube, out) if images else ([], [], True)
+    if names or owner is not None:
+        connection = kube.connect(out)
+        requests = _requests(connection, names, None if owner is None else owner_named(owner))
+        parts += [_paragraph(connection, each) for each in requests]
+        documents += [_document(connection, each) for each in requests]
+        is_ok = is_ok and not any(each.status.phase is Phase.STALLED for each in requests)
+    out.show(documents, lambda: "\n\n".join(parts), [*images, *(f"{each}" for each in names)])
+    if not is_ok:
+        raise typer.Exit(Exit.ERROR)
+
+
+def _images(
+    images: Sequence[str], files: Sequence[str] | None, kube: Kube, out: Output
+) -> tuple[list[str], list[Mapping[str, Any]], bool]:
+    # What talks to AWS takes half a second to load, and no request needs it.
+    from transship.cli.configuration import read_cluster, read_files  # noqa: PLC0415
+    from transship.cli.environment import load_settings  # noqa: PLC0415
+    from transship.cli.explain_image import as_document, explain, lines_of  # noqa: PLC0415
+    from transship.cli.registries import build_registries  # noqa: PLC0415
+
+    policies = (read_files(files) if files else read_cluster(kube.connect(out).cluster)).policies
+    registries = build_registries(load_settings())
+    found = [each for text in images for each in explain(registries, policies, text)]
+    texts = ["\n".join(lines_of(each)) for each in found]
+    return texts, [as_document(each) for each in found], all(each.is_ok for each in found)
+
+
+def _requests(connection: Connection, names: Iterable[str], owner: tuple[str, str] | None) -> list[PromotionRequest]:
+    found = []
+    for name in names:
+        key = RequestKey(connection.namespace, name)
+        resource = connection.cluster.request(key)
+        if resource is None:
+            raise no_request(key)
+        found.append(parse_request(resource))
+    return found + (_of_owner(connection, owner) if owner is not None else [])
+
+
+def _of_owner(connection: Connection, owner: tuple[str, str]) -> list[PromotionRequest]:
+    """The newest request of a workload or hook."""
+    from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client
+
+    all_of_them = (parse_request(each) for each in Requests(connection.api).all(connection.namespace))
+    found = [each for each in all_of_them if is_of(each, owner)]
+    if not found:
+        kind, name = owner
+        sentence = (
+            f"{kind} {connection.namespace}/{name} has no PromotionRequest: its images are at the destination, or no "
+            "policy covers them; `transship policy test` says which"
+        )
+        raise NeedsHuman(Reason.INVALID_REQUEST, sentence)
+    return [max(found, key=lambda each: (each.created_at, each.key.name))]
+
+
+def _paragraph(connection: Connection, request: PromotionRequest) -> str:
+    text = " ".join(clean(each) for each in [*tell(request, now(), age), *_misses(connection, request)])
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _document(connection: Connection, request: PromotionRequest) -> Mapping[str, Any]:
+    ready = request.status.ready
+    return {
+        "name": request.key.name,
+        "namespace": request.key.namespace,
+        "phase": request.status.phase.value,
+        "reason": ready.reason if ready else "",
+        "explanation": [*tell(request, now(), age), *_misses(connection, request)],
+        "images": to_resource(request.status).get("images", []),
+    }
+
+
+def _misses(connection: Connection, request: PromotionRequest) -> list[str]:
+    """For images that no policy covers: what the policies that come nearest say, as far as one may see them."""
+    uncovered = [each for each in troubled(request) if each.reason == Reason.NOT_COVERED]
+    if not uncovered:
+        return []
+    from transship.cli.configuration import read_cluster  # noqa: PLC0415 - what no other request needs
+
     try:
-        policies = list(read_policies(files))
-        registries = build_registries(load_settings(exit_code=1))
+        found = read_cluster(connection.cluster)
     except (TransshipError, PolicyError) as error:
-        typer.echo(f"transship: {error}", err=True)
-        raise typer.Exit(1) from error
-    found = [each for text in references for each in explain(registries, policies, text)]
-    if output == "json":
-        typer.echo(json.dumps([_as_json(each) for each in found], indent=2))
-    else:
-        typer.echo("\n".join(line for each in found for line in _lines(each)))
-    if not all(each.is_ok for each in found):
-        raise typer.Exit(1)
+        return [f"Which policies there are cannot be told: {error}."]
+    namespace = found.namespace(request.key.namespace)
+    told = {
+        f"PromotionPolicy {miss.policy} does not cover {reference.repository}: {miss.why}."
+        for each in uncovered
+        if (reference := _reference(each.destination)) is not None
+        for miss in judge(found.policies, namespace, reference)
+    }
+    return [*sorted(told), *(f"{each}." for each in found.problems)]
 
 
-def explain(registries: AwsRegistries, policies: Sequence[PromotionPolicy], text: str) -> Iterator[Explanation]:
-    """Explain one reference, by each policy that covers it."""
+def _reference(text: str) -> Reference | None:
     try:
-        ways = _ways(policies, text)
-    except TransshipError as error:
-        yield Explanation(text, "", (Step("policy", Finding.MISSING, error.message),))
-        return
-    for way in ways:
-        yield Explanation(text, way.policy.name, tuple(_Look(registries, way).steps()))
-
-
-def _ways(policies: Sequence[PromotionPolicy], text: str) -> list[Route]:
-    """The ways of a reference; each policy is asked in a namespace that it selects."""
-    ways = [find_route(text, [policy], _selected(policy)) for policy in policies if _covers(policy, text)]
-    return ways or [find_route(text, policies[:1], _selected(policies[0]))]
-
-
-def _covers(policy: PromotionPolicy, text: str) -> bool:
-    try:
-        find_route(text, [policy], _selected(policy))
-    except NeedsHuman as error:
-        return error.reason not in {Reason.NOT_COVERED, Reason.INVALID_IMAGE}
-    return True
-
-
-def _selected(policy: PromotionPolicy) -> Namespace:
-    name = min(policy.namespaces.names, default="any")
-    return Namespace(name, policy.namespaces.match_labels)
-
-
-class _Look:
-    """Looks at one way from its beginning to where it is blocked."""
-
-    def __init__(self, registries: AwsRegistries, way: Route) -> None:
-        self._registries = registries
-        self._way = way
-        self._policy = way.policy
-
-    def steps(self) -> Iterator[Step]:
-        way = self._way
-        yield Step("policy", Finding.OK, f"PromotionPolicy {self._policy.name} maps it to {way.source}")
-        wanted: list[Descriptor] = []
-        yield from self._side("source", self._policy.source, way.source, PULL, lambda: self._look_at_source(wanted))
-        yield from self._side(
-            "destination",
-            self._policy.destination,
-            way.destination,
-            PUSH,
-            lambda: self._look_at_destination(wanted[0] if wanted else None),
-        )
-
-    def _side(
-        self,
-        side: str,
-        endpoint: Endpoint,
-        reference: Reference,
-        permission: Permission,
-        rest: Callable[[], Iterator[Step]],
-    ) -> Iterator[Step]:
-        """Identity and token of a side, then the rest; the first step that fails is the last one."""
-        needed = TOKEN
-        try:
-            caller = self._registries.caller(self._policy, endpoint)
-            yield Step(f"{side} identity", Finding.OK, caller.arn if caller else "none of AWS: the registry is not ECR")
-            self._registries.authorize(self._policy, endpoint)
-            yield Step(f"{side} token", Finding.OK, f"good for {endpoint.registry}")
-            needed = permission
-            yield from rest()
-        except TransshipError as error:
-            yield _failed(side, error, needed, reference.repository)
-
-    def _look_at_source(self, wanted: list[Descriptor]) -> Iterator[Step]:
-        reference, store = self._way.source, self._registries.source(self._policy, self._way.source.repository)
-        found = store.resolve(reference.target)
-        if found is None:
-            is_kept = store.is_archived(reference.target)
-            advice = (
-                "is archived: restore it or push it again" if is_kept else "does not exist: push it or name another"
-            )
-            yield Step("source image", Finding.MISSING, f"{reference} {advice}")
-            return
-        wanted.append(found)
-        yield Step("source image", Finding.OK, f"{found}")
-        blob = _smallest_blob(store, found)
-        if blob is None:
-            yield Step("source layers", Finding.UNCHECKED, "its manifest names none that could be tried")
-            return
-        with store.read_blob(blob).open(0, 1) as stream:
-            stream.readinto(memoryview(bytearray(1)))
-        yield Step("source layers", Finding.OK, f"can be read from where the registry keeps them, as {blob.digest} was")
-
-    def _look_at_destination(self, wanted: Descriptor | None) -> Iterator[Step]:
-        reference = self._way.destination
-        store = self._registries.destination(self._policy, reference.repository)
-        if isinstance(store, EcrRepository) and not store.exists():
-            yield self._no_repository(reference.repository)
-            return
-        yield Step("destination repository", Finding.OK, f"{reference.repository} exists")
-        yield self._destination_image(store.resolve(reference.target), wanted)
-        if isinstance(store, EcrRepository):
-            probe = wanted.digest if wanted is not None else Digest.of(b"")
-            store.missing_blobs([Descriptor("", probe, 0)])
-            yield self._unchecked(PUSH, reference.repository)
-
-    def _no_repository(self, repository: Repository) -> Step:
-        if self._policy.destination_repository.create:
-            will = f"{repository} does not exist and will be created"
-            return Step("destination repository", Finding.OK, will, CREATE.statement(repository), OWN)
-        hint = f"{repository} does not exist: create it, or set destinationRepository.create in the policy"
-        return Step("destination repository", Finding.MISSING, hint)
-
-    def _destination_image(self, found: Descriptor | None, wanted: Descriptor | None) -> Step:
-        reference = self._way.destination
-        if found is None:
-            return Step("destination image", Finding.OK, f"{reference} is not there yet")
-        if wanted is None or found.digest == wanted.digest:
-            return Step("destination image", Finding.OK, f"{reference} is at {found.digest}")
-        if self._policy.overwrite_tags:
-            return Step("destination image", Finding.OK, f"{reference} is at {found.digest} and will be moved")
-        return Step(
-            "destination image",
-            Finding.MISSING,
-            f"{reference} is at {found.digest}, the source at {wanted.digest}: name another tag (tagConflict: Refuse)",
-        )
-
-    @staticmethod
-    def _unchecked(permission: Permission, repository: Repository) -> Step:
-        text = "whether the identity may write cannot be seen without writing; it needs this"
-        return Step("destination write", Finding.UNCHECKED, text, permission.statement(repository), OWN)
-
-
-def _smallest_blob(store: Fetcher, image: Descriptor) -> Descriptor | None:
-    """One blob of an image, to try whether its bytes can be had; of an index, one of its first image's."""
-    manifest = store.fetch_manifest(image.digest)
-    while manifest is not None and manifest.children:
-        manifest = store.fetch_manifest(manifest.children[0].digest)
-    return min(manifest.blobs, key=lambda blob: blob.size, default=None) if manifest is not None else None
-
-
-def _failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:
-    step = f"{side} {error.step or 'identity'}"
-    if error.denial is None:
-        return Step(step, Finding.MISSING, error.message)
-    statement, belongs_in = _remedy(error.denial, permission, repository)
-    return Step(step, Finding.MISSING, error.message, statement, belongs_in)
-
-
-def _remedy(denial: Denial, permission: Permission, repository: Repository) -> tuple[Mapping[str, Any] | None, str]:
-    """All of what a step needs, not just the action that was refused first."""
-    if denial.is_explicit:
-        return None, ""
-    if denial.action not in permission.actions and denial.action in LOOK.actions:
-        permission = LOOK
-    if denial.action not in permission.actions or EcrHost.of(repository.registry) is None:
-        return denial.statement(), denial.belongs_in
-    if denial.kind is Kind.RESOURCE:
-        return permission.shared(denial.principal), f"the policy of the repository {arn_of(repository)}"
-    anybody = {"Principal": "*"} if denial.kind is Kind.ENDPOINT else {}
-    return {**anybody, **permission.statement(repository)}, denial.belongs_in
-
-
-def _as_json(explanation: Explanation) -> dict[str, Any]:
-    return {**asdict(explanation), "ok": explanation.is_ok}
-
-
-def _lines(explanation: Explanation) -> Iterable[str]:
-    yield explanation.reference
-    for each in explanation.steps:
-        yield f"  {each.finding.upper():<9} {each.step:<22} {each.message}"
-        if each.statement is not None:
-            yield f"            add to {each.belongs_in}:"
-            yield f"            {json.dumps(each.statement)}"
+        return Reference.parse(text)
+    except ValueError:
+        return None

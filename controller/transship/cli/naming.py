@@ -73,3 +73,8 @@ def no_request(key: RequestKey) -> NeedsHuman:
 def names_of(resources: Iterable[Mapping[str, Any]]) -> list[str]:
     """What `-o name` prints of requests."""
     return [f"{RESOURCE}/{each['metadata']['name']}" for each in resources]
+
+
+def is_request(text: str) -> bool:
+    """Whether a word names a request rather than an image: names have neither slashes, colons nor at signs."""
+    return text.partition("/")[0].lower() in _REQUESTS or not any(each in text for each in "/:@")

@@ -10,8 +10,15 @@ import yaml
 
 from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
 
-Files = Annotated[
-    list[str], typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
+_FILE = typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
+Files = Annotated[list[str], _FILE]
+FilesOrCluster = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        help="YAML with PromotionPolicies, instead of the cluster's; - is standard input. May be repeated.",
+    ),
 ]
 
 

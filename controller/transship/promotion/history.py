@@ -1,0 +1,95 @@
+"""What was promoted, as PromotionRequests tell it: one entry for each image that was proven to have arrived."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from transship.oci.reference import Reference
+from transship.promotion.request import PromotionRequest
+from transship.promotion.status import ImageStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Which images are meant.
+
+    Attributes:
+        path: of the repository; without a registry also the end of one: `checkout` is `shop/checkout`.
+        registry: host of source or destination; empty for any.
+        tag, digest: empty for any.
+    """
+
+    path: str
+    registry: str = ""
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """Read what a person writes: a reference, or a repository with or without its registry.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        reference = Reference.parse(text)
+        first, _, rest = text.partition("/")
+        named = bool(rest) and (any(each in first for each in ".:") or first == "localhost")
+        path = reference.repository.path if named else text.partition("@")[0].partition(":")[0]
+        tag = text.partition("@")[0].partition(":")[2] if not named else _tag(text)
+        return cls(path, reference.repository.registry.host if named else "", tag, str(reference.digest or ""))
+
+    def fits(self, image: ImageStatus) -> bool:
+        """Whether an image of a request is meant, by where it came from or where it went."""
+        return (not self.digest or image.digest == self.digest) and any(
+            self._fits(each) for each in (image.destination, image.source)
+        )
+
+    def _fits(self, text: str) -> bool:
+        try:
+            reference = Reference.parse(text)
+        except ValueError:
+            return False
+        repository = reference.repository
+        if self.tag and (reference.tag is None or reference.tag.name != self.tag):
+            return False
+        if self.registry:
+            return (repository.registry.host, repository.path) == (self.registry, self.path)
+        return repository.path == self.path or repository.path.endswith(f"/{self.path}")
+
+
+def _tag(text: str) -> str:
+    """The tag as it was written: a reference without one would mean `latest` to a kubelet, and any here."""
+    return text.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One image that was proven to be at its destination.
+
+    Attributes:
+        at: when work on it ended.
+        request: what promoted it.
+    """
+
+    at: datetime
+    image: ImageStatus
+    request: PromotionRequest
+
+    @property
+    def by(self) -> str:
+        """Who asked: the workload or hook, or whoever wrote the request."""
+        owner = self.request.owner
+        return f"{owner.kind}/{owner.name}" if owner is not None else "by hand"
+
+
+def arrivals(requests: Iterable[PromotionRequest], pattern: Pattern) -> list[Arrival]:
+    """What has arrived of the images that are meant, the last first."""
+    found = (arrival for each in requests for arrival in _arrivals(each, pattern))
+    return sorted(found, key=lambda each: (each.at, each.request.key.name), reverse=True)
+
+
+def _arrivals(request: PromotionRequest, pattern: Pattern) -> Iterator[Arrival]:
+    for each in request.status.images:
+        at = each.finished_at or each.verified_at
+        if each.is_proven and at is not None and pattern.fits(each):
+            yield Arrival(at, each, request)
