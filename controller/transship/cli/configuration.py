@@ -88,7 +88,7 @@ def read_beside(start: Path) -> Configuration:
             f"there is no {FILE} in {start} or above it in its git repository; write one with your PromotionPolicy, or "
             "name one with --policy FILE, or say --from-cluster"
         )
-    return read_files([str(file)])
+    return read_files([shown(file)])
 
 
 def read_cluster(cluster: Policies) -> Configuration:
@@ -109,6 +109,12 @@ def read_cluster(cluster: Policies) -> Configuration:
     metadata = [each["metadata"] for each in cluster.namespaces()]
     namespaces = {each["name"]: Namespace(each["name"], dict(each.get("labels", {}))) for each in metadata}
     return Configuration(tuple(found), "the cluster", namespaces, tuple(problems))
+
+
+def shown(file: Path) -> str:
+    """A path as short as it can be named from here."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def find(start: Path) -> Path | None:

@@ -5,12 +5,12 @@ import secrets
 import socket
 
 from transship import logs
+from transship.cli.limits import copying_limits
 from transship.cli.registries import build_registries
 from transship.cluster import Cluster, connect
 from transship.cluster.gates import SchedulingGates
 from transship.errors import NeedsHuman, Reason
 from transship.metrics import Metrics
-from transship.oci.copier import MEBIBYTE, Limits
 from transship.operator.lifecycle import Operator, Options
 from transship.settings import Settings
 
@@ -80,14 +80,4 @@ def _options(settings: Settings, identity: str) -> Options:
         health_port=settings.health_port,
         shutdown_grace=settings.shutdown_grace,
         copying=copying_limits(settings),
-    )
-
-
-def copying_limits(settings: Settings) -> Limits:
-    """How much is copied at the same time."""
-    return Limits(
-        memory=settings.copy_memory_mib * MEBIBYTE,
-        blobs=settings.copy_blobs,
-        ranges=settings.copy_ranges,
-        lookups=settings.copy_lookups,
     )

@@ -1,12 +1,14 @@
 """How much a copy has to do: counted before anything is written, by what the destination lacks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from transship.oci.attaching import Attaching
 from transship.oci.buffers import BUFFER_BYTES
 from transship.oci.closure import Closure
 from transship.oci.descriptor import Descriptor
+from transship.oci.digest import Digest
 from transship.oci.lacking import Missing
 from transship.oci.reference import Tag
 
@@ -51,6 +53,12 @@ class Amounts:
         """Manifests that have to be put, those of what is attached included."""
         return len(self.lacking.manifests.union(*(step.lacking.manifests for step in self.attaching.steps)))
 
+    def beside(self, moved: AbstractSet[Digest]) -> "Amounts":
+        """What is left when another image brings some of the blobs to the same repository."""
+        steps = tuple(replace(step, lacking=_without(step.lacking, moved)) for step in self.attaching.steps)
+        attaching = replace(self.attaching, steps=steps)
+        return replace(self, lacking=_without(self.lacking, moved), attaching=attaching)
+
     @property
     def requests(self) -> Mapping[str, int]:
         """Requests a copy would make, by kind, when nothing has to be tried again."""
@@ -68,3 +76,7 @@ class Amounts:
     def is_large(blob: Descriptor) -> bool:
         """Whether a blob takes a request between those that open and close its upload: one chunk closes it."""
         return blob.size > BUFFER_BYTES
+
+
+def _without(lacking: Missing, blobs: AbstractSet[Digest]) -> Missing:
+    return replace(lacking, blobs=lacking.blobs - blobs)
