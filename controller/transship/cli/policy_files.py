@@ -9,6 +9,9 @@ import typer
 import yaml
 
 from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
+from transship.promotion.policy_shape import violations
+
+_SHOWN = 3
 
 _FILE = typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
 Files = Annotated[list[str], _FILE]
@@ -41,10 +44,15 @@ def parse_policies(resources: Iterable[Mapping[str, Any]]) -> Iterator[Promotion
     if not found:
         raise PolicyError("no PromotionPolicy in the files given")
     for resource in found:
-        try:
-            yield parse_policy(resource)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise PolicyError(f"a PromotionPolicy lacks a field, or one has the wrong type: {error}") from error
+        # Nobody has checked a file as the API server checks an object.
+        if wrong := violations(resource):
+            raise PolicyError(f"PromotionPolicy {_name_of(resource)}: {'; '.join(wrong[:_SHOWN])}")
+        yield parse_policy(resource)
+
+
+def _name_of(resource: Mapping[str, Any]) -> str:
+    metadata = resource.get("metadata")
+    return str(metadata.get("name", "without a name") if isinstance(metadata, dict) else "without a name")[:80]
 
 
 def read_resources(name: str) -> list[Mapping[str, Any]]:
