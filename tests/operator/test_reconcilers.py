@@ -246,6 +246,41 @@ def test_a_hook_has_a_request_looked_at_whose_first_look_may_have_begun_before_i
     assert bench.promoted == bench.known.request_keys()
 
 
+def test_nobody_is_answered_before_the_new_verdict_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.sees_hook(image="not an image")
+    bench.hook_reconciled()
+    key = bench.known.request_keys()[0]
+    answered: list[bool] = []
+    write = bench.cluster.write_request_status
+
+    def watched(written: RequestKey, uid: str, status: dict[str, Any]) -> dict[str, Any] | None:
+        answered.append(bench.known.is_answered(key, "uid-of-promote-images"))
+        return write(written, uid, status)
+
+    monkeypatch.setattr(bench.cluster, "write_request_status", watched)
+    bench.requests.reconcile(key, bench.request_queue)
+
+    assert answered == [False], "a hook would take the verdict that was there before it asked"
+    assert _types(bench.hook_reconciled()) == ["FailureTarget", "Failed"]
+    assert bench.woken.count(HOOK) == 2, "once for the status, once for the answer"
+
+
+def test_a_request_whose_images_were_changed_after_its_verdict_does_not_open_the_gate(bench: Bench) -> None:
+    bench.sees_hook()
+    bench.hook_reconciled()
+    bench.ends_request("Promoted", "Promoted", AFTER)
+    key = bench.known.request_keys()[0]
+    found = bench.cluster.request(key)
+    assert found is not None
+    found["spec"]["containers"][0]["image"] += "-other"
+    bench.known.see_request(bench.cluster.put("PromotionRequest", found))
+
+    status = bench.hook_reconciled()
+
+    assert _types(status) == ["FailureTarget", "Failed"]
+    assert "has this owner's name but other images" in status["conditions"][0]["message"]
+
+
 def test_a_request_that_only_retries_does_not_end_a_hook(bench: Bench) -> None:
     bench.sees_hook()
     bench.hook_reconciled()

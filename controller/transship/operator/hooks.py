@@ -72,6 +72,11 @@ class HookReconciler:
         self._known.wait_for(request_key, key)
         try:
             request = self._ensure(hook, request_key)
+            is_answered = self._known.is_answered(request_key, hook.uid)
+            # Read after that: whatever is the verdict now is at least as new as the answer.
+            request = self._known.request(request_key) or request
+            if request is not None:
+                require_images(request, hook.images)
         except NeedsHuman as error:
             self._refuse(hook, error)
             queue.forget(key)
@@ -79,9 +84,11 @@ class HookReconciler:
         if request is None:
             queue.retry(key)
             return
-        if self._speaks_of(request, hook):
+        has_verdict = is_answered and request.status.observed_generation == request.generation
+        phase = request.status.phase if has_verdict and request.status.finished_at is not None else Phase.PENDING
+        if phase is Phase.PROMOTED:
             self._admit(request)
-        status = self._job_status(hook, request)
+        status = self._job_status(hook, request, phase)
         self._metrics.reconciled("Hook", request.status.phase)
         self._cluster.write_job_status(key, hook.uid, status)
         queue.forget(key)
@@ -102,21 +109,13 @@ class HookReconciler:
         request = found or self._orders.place(hook, hook.images)
         if request is None:
             return None
-        require_images(request, hook.images)
         if is_news and (found is not None or request.status.observed_generation):
             # Also one without a status: the look that is under way, as after a start, may have begun before we asked.
             self._promote(key)
         return request
 
-    def _speaks_of(self, request: PromotionRequest, hook: Workload) -> bool:
-        """Whether the request's verdict is an answer to this very hook."""
-        status = request.status
-        has_verdict = status.observed_generation == request.generation and status.finished_at is not None
-        return has_verdict and self._known.is_answered(request.key, hook.uid)
-
-    def _job_status(self, hook: Workload, request: PromotionRequest) -> dict[str, Any]:
+    def _job_status(self, hook: Workload, request: PromotionRequest, phase: Phase) -> dict[str, Any]:
         now = self._clock()
-        phase = request.status.phase if self._speaks_of(request, hook) else Phase.PENDING
         ready = request.status.ready
         reason = ready.reason if ready else Reason.PENDING
         message = f"{ready.message if ready else 'waiting'} (PromotionRequest {request.key.name})"

@@ -87,8 +87,11 @@ class RequestReconciler:
         regarding = self._regarding(request)  # a hook that hears of its end stops waiting
         if result.status.finished_at is not None:
             self._let_in(request, result.status)
-            self._known.answer(key, asking)
         self._write(request, result.status)
+        if result.status.finished_at is not None:
+            # Only now: a hook that was answered before would take the verdict that was there before it asked.
+            self._known.answer(key, asking)
+            self._wake_hooks(key)
         self._tell(request, result.status, regarding)
         self._look_again(key, result, queue)
 
