@@ -62,7 +62,7 @@ COMMANDS: Mapping[str, Place] = {
     ),
     "policy": Place(
         "transship.cli.policy:app",
-        "The statement that lets the destination's account pull, on repositories of the source.",
+        "Check PromotionPolicies, and keep the statement that lets the destination's account pull from the source.",
         _POLICIES,
     ),
     "admission": Place(

@@ -1,4 +1,4 @@
-"""`transship policy`: the cross-account statement of source repositories, for people without a cluster.
+"""`transship policy`: PromotionPolicies checked, and the cross-account statement of source repositories.
 
 What the operator does with `sourceAccess.managePolicy` can be looked at, done and undone here by anybody with the AWS
 rights for it. A policy need not say `managePolicy` for that. Who runs a command is who may edit repository policies,
@@ -22,6 +22,7 @@ from transship.aws.repository_policy import ASK_AGAIN_SECONDS
 from transship.aws.source_access import SourceAccess, grant_to
 from transship.cli.environment import load_settings
 from transship.cli.policy_files import Files, read_policies
+from transship.cli.policy_rules import decide, lint
 from transship.cli.registries import build_registries
 from transship.errors import Reason, RetryLater, TransshipError
 from transship.oci.reference import Repository
@@ -29,9 +30,12 @@ from transship.promotion.policy import PolicyError, PromotionPolicy
 
 app = typer.Typer(
     name="policy",
-    help="The statement that lets the destination's account pull, on repositories of the source.",
+    help="Check PromotionPolicies, and keep the statement that lets the destination's account pull from the source.",
     no_args_is_help=True,
+    add_completion=False,
 )
+app.command()(lint)
+app.command("test")(decide)
 _DIFFERS = 2
 _COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED}
 _NOT_NEEDED = "no statement is needed: whoever reads is in the source's account"
