@@ -53,8 +53,10 @@ class Layer:
         file: the kustomization.
         resources: files it names as resources.
         below: layers it stands on, in the order in which kustomize applies them.
+        written: how the folder is named where it is named, symbolic links and all.
+        files: every file of it that kustomize reads.
         plugins: files that configure its generators, transformers and validators.
-        inline_plugins: texts in the kustomization that do so.
+        has_charts: it inflates charts, and what they read is not known.
     """
 
     folder: Path
@@ -63,8 +65,10 @@ class Layer:
     content: Mapping[str, Any]
     resources: tuple[Path, ...]
     below: tuple["Layer", ...]
-    plugins: tuple[Path, ...] = ()
-    inline_plugins: tuple[str, ...] = ()
+    written: Path
+    files: tuple[Path, ...]
+    plugins: tuple[Path, ...]
+    has_charts: bool
 
     def walk(self) -> Iterator["Layer"]:
         """This one and all below."""
@@ -82,7 +86,7 @@ def read_layers(overlay: Path, options: Options = DEFAULT) -> Layer:
     folder = overlay.resolve()
     if not folder.is_dir():
         raise refused(f"{overlay} is no folder; name the folder of a kustomization")
-    return _Walk(overlay, folder, options).layer(folder, Role.OVERLAY, ())
+    return _Walk(overlay, folder, options).layer(folder, Role.OVERLAY, (), folder)
 
 
 def kustomization_file(folder: Path, shown: Path | None = None) -> Path:
@@ -151,7 +155,7 @@ class _Walk:
     def __post_init__(self) -> None:
         self.tree = next((each for each in (self.start, *self.start.parents) if (each / ".git").exists()), None)
 
-    def layer(self, folder: Path, role: Role, above: tuple[Path, ...]) -> Layer:
+    def layer(self, folder: Path, role: Role, above: tuple[Path, ...], written: Path) -> Layer:
         self.count += 1
         if self.count > MAX_LAYERS:
             raise refused(f"{self.overlay} is made of more than {MAX_LAYERS} kustomizations")
@@ -174,8 +178,20 @@ class _Walk:
             for name in strings(content, "components")
             if self._there(file, folder, name) is not None
         )
-        plugins, inline = self._plugins(file, folder, content, above)
-        return Layer(folder, file, role, content, tuple(files), tuple(below), plugins, inline)
+        plugins, more = self._plugins(file, folder, content, above)
+        named = (folder / each for each in _files(content) if not is_remote(each))
+        return Layer(
+            folder=folder,
+            file=file,
+            role=role,
+            content=content,
+            resources=tuple(files),
+            below=(*below, *more),
+            written=written,
+            files=(file, *files, *named, *plugins),
+            plugins=plugins,
+            has_charts=any(content.get(name) for name in (*_HELM, "generators")) and self.options.allow_helm,
+        )
 
     def shown(self, path: Path) -> Path:
         return seen_from(self.overlay, self.start, path)
@@ -229,7 +245,7 @@ class _Walk:
             raise refused(f"{self.shown(file)} names {name[:200]!r}, which is or contains a folder that leads to it")
         if not real.is_dir():
             raise refused(f"{self.shown(file)} names {name[:200]!r}, which is no folder")
-        return self.layer(real, role, above)
+        return self.layer(real, role, above, written)
 
     def _require_inside(self, file: Path, folder: Path, name: str) -> None:
         path = folder / name
@@ -243,25 +259,25 @@ class _Walk:
 
     def _plugins(
         self, file: Path, folder: Path, content: Mapping[str, Any], above: tuple[Path, ...]
-    ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-        paths, inline = list[Path](), list[str]()
+    ) -> tuple[tuple[Path, ...], list[Layer]]:
+        """Files and layers that configure plugins, each seen to be of those that kustomize has built in."""
+        paths, layers = list[Path](), list[Layer]()
         for name in (each for field_name in _PLUGINS for each in strings(content, field_name)):
             if "\n" in name:
                 self._require_builtin(name, self.shown(file))
-                inline.append(name)
                 continue
             path = self._there(file, folder, name)
             if path is None:
                 raise refused(_is_fetched(self.shown(file), name))
             if path.is_dir():
-                layer = self._inner(file, folder, name, Role.PLUGINS, above)
-                found = [(each, inner.folder) for inner in layer.walk() for each in inner.resources]
+                layers.append(self._inner(file, folder, name, Role.PLUGINS, above))
+                for one, inner in ((each, layer) for layer in layers[-1].walk() for each in layer.resources):
+                    self._require_builtin(read_text(one, inner.folder, self.shown(one)), self.shown(one))
             else:
-                found = [(path, folder)]
-            for each, root in found:
-                self._require_builtin(read_text(each, root, self.shown(each)), self.shown(each))
-                paths.append(each)
-        return tuple(paths), tuple(inline)
+                self._require_inside(file, folder, name)
+                self._require_builtin(read_text(path, folder, self.shown(path)), self.shown(path))
+                paths.append(path)
+        return tuple(paths), layers
 
     def _require_builtin(self, text: str, shown: Path) -> None:
         for document in read_documents(text, str(shown)):

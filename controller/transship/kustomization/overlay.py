@@ -1,46 +1,33 @@
-"""One overlay, in which somebody names another image."""
+"""One overlay, in which somebody names another image.
+
+It is edited where it decides for itself: by an entry of `images:`, a patch or a line of a resource. What would take a
+guess is refused, with everywhere the image is set: two places of the overlay that compete, a base or component that
+has decided already, a replacement, a plugin, a chart.
+"""
 
 import difflib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
-from transship.kustomization.layers import Layer, read_layers, read_text, refused, seen_from
+from transship.errors import NeedsHuman, Reason
+from transship.kustomization.changes import Pair, added, require_only
+from transship.kustomization.entries import add_entry, change_entry, wanted_fields
+from transship.kustomization.layers import Layer, Role, is_remote, read_layers, read_text, refused, seen_from, strings
+from transship.kustomization.places import Entry, How, Line, Opaque, Place, Places, find_places, joined, split
 from transship.kustomization.program import DEFAULT, Options
-from transship.kustomization.source import Source, Splice, items, scalar, spliced, value_of
+from transship.kustomization.source import Source, Splice, spliced
+from transship.oci.digest import Digest
+from transship.oci.reference import Reference, Tag
 
+__all__ = ["Edit", "How", "Overlay", "Place", "Wanted"]
 
-class How(StrEnum):
-    """By what a place decides which image a container gets."""
-
-    IMAGES = "images"
-    PATCH = "patch"
-    JSON_PATCH = "JSON patch"
-    RESOURCE = "resource"
-    REPLACEMENT = "replacement"
-    PLUGIN = "generator or transformer"
-    HELM = "Helm chart"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an image is set.
-
-    Attributes:
-        file: as seen by whoever named the overlay.
-        line: counted from 1.
-        image: what is written there, as an image's name with what is known of tag and digest.
-        is_ours: it is in the overlay itself, not in a base or component.
-    """
-
-    file: Path
-    line: int
-    how: How
-    image: str
-    is_ours: bool
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line} ({self.how})"
+_MAX_NAMED = 10
+_UNSEEN = ("helmCharts", "helmChartInflationGenerator", "generators", "transformers")
+_PATCHES = frozenset({How.PATCH, How.JSON_PATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +39,39 @@ class Edit:
     after: str
 
 
-class Overlay:
-    """An overlay's files, read once; edits are kept until they are written."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an image is to be once it is rendered; `tag` and `digest` both empty for whatever they were.
 
-    def __init__(self, path: Path, layer: Layer) -> None:
-        self.path = path
-        self._layer = layer
+    Attributes:
+        names: what it may have been called before.
+        name: what it is called then.
+    """
+
+    names: frozenset[str]
+    name: str
+    tag: str
+    digest: str
+
+    def is_met(self, image: str) -> bool:
+        """Whether a rendered image is what is wanted."""
+        name, tag, digest = split(image)
+        is_version = (tag, digest) == (self.tag, self.digest) or not (self.tag or self.digest)
+        return name == self.name and is_version
+
+
+class Overlay:
+    """An overlay's files as they were read; edits are kept until they are written.
+
+    Attributes:
+        path: as it was named.
+        layer: what it is made of.
+        wanted: what the edits so far ask for.
+    """
+
+    def __init__(self, path: Path, layer: Layer, options: Options = DEFAULT) -> None:
+        self.path, self.layer, self.options = path, layer, options
+        self.wanted: list[Wanted] = []
         self._before: dict[Path, str] = {}
         self._after: dict[Path, str] = {}
 
@@ -68,15 +82,27 @@ class Overlay:
         Raises:
             NeedsHuman: InvalidRequest: one cannot be read, or asks for what is not allowed.
         """
-        return cls(path, read_layers(path, options))
+        return cls(path, read_layers(path, options), options)
+
+    @property
+    def changed(self) -> dict[Path, str]:
+        """The files that edits have changed, with their new text."""
+        return {file: text for file, text in self._after.items() if text != self._before[file]}
 
     def where(self, name: str) -> tuple[Place, ...]:
-        """Everywhere an image is set, what decides in the end first.
+        """Everywhere an image is set.
+
+        What no text says comes first, then what is nearest to the overlay, entries before lines.
 
         Args:
             name: without tag and digest, as a container, patch or `images:` has it.
+
+        Raises:
+            NeedsHuman: InvalidImage: that is no name. InvalidRequest: a file cannot be read.
         """
-        return tuple(place for place, _ in self._entries(name))
+        _require_name(name)
+        around = _Around.of(self._places(), name)
+        return around.places()
 
     def set_image(
         self, name: str, *, tag: str = "", digest: str = "", new_name: str = "", override: bool = False
@@ -90,59 +116,286 @@ class Overlay:
             tag: the tag to name.
             digest: the digest to name.
             new_name: the repository to name.
-            override: add an entry to the overlay's `images:` even where a base or component decides by itself.
+            override: add an entry to the overlay's `images:` even where a base or component has decided.
+
+        Returns:
+            What was changed; nothing if the overlay says so already.
 
         Raises:
             NeedsHuman: InvalidImage: what is to be named is no image. InvalidRequest: it cannot be done without
                 guessing; the message says where the image is set.
         """
-        found = self._entries(name)
-        if len(found) != 1 or digest or new_name or override or not tag:
-            raise refused(f"{self.path} does not set {name} in one place")
-        place, splice = found[0]
-        file = self._layer.file
-        self._after[file] = spliced(self._text(file), [Splice(*splice, tag)])
-        return [Edit(place, place.image, f"{place.image.partition(':')[0]}:{tag}")]
+        _require_image(name, tag, digest, new_name)
+        around = _Around.of(self._places(), name)
+        around.require_text(name)
+        if around.own_entries:
+            return self._set_entry(around, name, wanted=(tag, digest, new_name))
+        if lines := around.own_lines():
+            around.require_last(name)
+            return self._set_lines(lines, name, wanted=(tag, digest, new_name))
+        return self._add(around, name, wanted=(tag, digest, new_name), override=override)
 
     def diff(self) -> str:
-        """What `write` would change, as a unified diff; empty if nothing."""
+        """What `write` would change, as a unified diff that `git apply` takes; empty if nothing."""
         return "".join(
             line
-            for file, after in self._after.items()
-            for line in difflib.unified_diff(
-                self._before[file].splitlines(keepends=True),
-                after.splitlines(keepends=True),
-                str(self._shown(file)),
-                str(self._shown(file)),
-            )
+            for file, after in self.changed.items()
+            for line in unified_diff(str(self.shown(file)), self._before[file], after)
         )
 
     def write(self) -> list[Path]:
         """Write what was changed, each file at once.
 
         Returns:
-            The files written.
+            The files written, as they are called by whoever named the overlay.
+
+        Raises:
+            NeedsHuman: InvalidRequest: a file has changed since it was read, or cannot be written.
         """
-        for file, text in self._after.items():
-            file.write_bytes(text.encode())
-        return list(self._after)
+        changed = self.changed
+        for file in changed:
+            if read_text(file, self.layer.folder, self.shown(file)) != self._before[file]:
+                raise refused(f"{self.shown(file)} has changed since it was read; begin again")
+        for file, text in changed.items():
+            try:
+                _write_at_once(file.resolve(), text)
+            except OSError as error:
+                raise refused(f"{self.shown(file)} cannot be written: {error.strerror}") from error
+            self._before[file] = text
+        return [self.shown(file) for file in changed]
 
-    def _shown(self, file: Path) -> Path:
-        return seen_from(self.path, self._layer.folder, file)
+    def shown(self, file: Path) -> Path:
+        """How whoever named the overlay would call a file."""
+        return seen_from(self.path, self.layer.folder, file)
 
-    def _text(self, file: Path) -> str:
+    def _read(self, file: Path, folder: Path) -> str:
+        if file in self._after:
+            return self._after[file]
         if file not in self._before:
-            self._before[file] = read_text(file, self._layer.folder)
-        return self._after.get(file, self._before[file])
+            self._before[file] = read_text(file, folder, self.shown(file))
+        return self._before[file]
 
-    def _entries(self, name: str) -> list[tuple[Place, tuple[int, int]]]:
-        file, found = self._layer.file, list[tuple[Place, tuple[int, int]]]()
-        source = Source(self._text(file), str(file))
-        for each in items(value_of(source.roots()[0], "images")):
-            names = {scalar(value_of(each, "name")), scalar(value_of(each, "newName"))}
-            tag = value_of(each, "newTag")
-            if name in names and tag is not None:
-                start, end = tag.start_mark.index, tag.end_mark.index
-                place = Place(self._shown(file), source.line(start), How.IMAGES, f"{name}:{tag.value}", is_ours=True)
-                found.append((place, (start, end)))
-        return found
+    def _places(self) -> Places:
+        return find_places(self.layer, self._read, self.shown)
+
+    def _set_entry(self, around: "_Around", name: str, wanted: tuple[str, str, str]) -> list[Edit]:
+        versions = [line for line in around.patches if line.place.is_ours and any(split(line.image)[1:])]
+        if len(around.own_entries) > 1 or versions:
+            places = [*(each.place for each in around.own_entries), *(each.place for each in versions)]
+            raise refused(f"{name} is set in several places of {self.path}, {_listed(places)}: leave one of them")
+        entry = around.own_entries[0]
+        fields = wanted_fields(entry, *wanted)
+        source = Source(self._read(entry.file, self.layer.folder), entry.file, str(self.shown(entry.file)))
+        pairs = [
+            Pair(entry.fields.get(each), fields.get(each))
+            for each in {**entry.fields, **fields}
+            if entry.fields.get(each) != fields.get(each)
+        ]
+        self._apply(source, change_entry(source, entry, fields), pairs)
+        final = fields.get("newName") or fields["name"]
+        after = joined(final, fields.get("newTag", ""), fields.get("digest", ""))
+        self._want(entry.names | {name}, final, fields.get("newTag", ""), fields.get("digest", ""))
+        return [Edit(entry.place, entry.place.image, after)] if pairs else []
+
+    def _set_lines(self, lines: Sequence[Line], name: str, wanted: tuple[str, str, str]) -> list[Edit]:
+        if len({line.image for line in lines}) > 1:
+            raise refused(
+                f"{name} is set to several versions in {self.path}, {_listed([each.place for each in lines])}: "
+                "make them one"
+            )
+        for line in lines:
+            if line.span is None:
+                raise refused(f"{line.place} is written in a way that is not edited; change it by hand")
+        tag, digest, new_name = wanted
+        _, old_tag, old_digest = split(lines[0].image)
+        version = (tag, digest) if tag or digest else (old_tag, old_digest)
+        after = joined(new_name or lines[0].name, *version)
+        by_file: dict[Path, list[Line]] = {}
+        for line in lines:
+            by_file.setdefault(line.file, []).append(line)
+        for file, group in by_file.items():
+            source = Source(self._read(file, self.layer.folder), file, str(self.shown(file)))
+            self._apply(source, list(_line_splices(source, group, after)), [Pair(each.image, after) for each in group])
+        self._want({name, lines[0].name}, new_name or lines[0].name, *version)
+        return [Edit(each.place, each.image, after) for each in lines if each.image != after]
+
+    def _add(self, around: "_Around", name: str, *, wanted: tuple[str, str, str], override: bool) -> list[Edit]:
+        deciding = around.deciding()
+        if deciding and not override:
+            raise refused(
+                f"{name} is set outside of {self.path}, in {_listed([each.place for each in deciding])}: set it there"
+            )
+        if others := self._patched_away(around):
+            names = ", ".join(sorted({each.name for each in others}))
+            raise refused(f"{name} is patched to {names}, see {_listed([each.place for each in others])}: name that")
+        if not around.lines and not around.entries and not self._has_unseen():
+            raise refused(f"{self.path} has no image {name}; {self._known()}")
+        tag, digest, new_name = wanted
+        start = around.entries[0].new_name if around.entries else name
+        fields = {"name": start, "newName": new_name if new_name != start else "", "newTag": tag, "digest": digest}
+        fields = {each: value for each, value in fields.items() if value}
+        file = self.layer.file
+        source = Source(self._read(file, self.layer.folder), file, str(self.shown(file)))
+        root = source.roots()[0]
+        self._apply(source, add_entry(source, root, fields), [added(fields)])
+        self._want({name, start}, new_name or start, tag, digest)
+        line = next(each.place.line for each in self._places().entries if each.fields == fields)
+        after = joined(new_name or start, tag, digest)
+        return [Edit(Place(self.shown(file), line, How.IMAGES, after, is_ours=True), "", after)]
+
+    def _patched_away(self, around: "_Around") -> list[Line]:
+        """The overlay's patches that give other images to all containers that have this one below."""
+        below = {each.target for each in around.lines}
+        patches = [each for each in self._places().lines if each.place.is_ours and each.place.how in _PATCHES]
+        others = [each for each in patches if each.target in below]
+        return others if below and below == {each.target for each in others} else []
+
+    def _apply(self, source: Source, splices: Sequence[Splice], expected: Sequence[Pair]) -> None:
+        text = spliced(source.text, splices)
+        require_only(source.text, text, expected, source.name)
+        self._before.setdefault(source.file, source.text)
+        self._after[source.file] = text
+
+    def _want(self, names: set[str], name: str, tag: str, digest: str) -> None:
+        earlier = [each for each in self.wanted if each.name not in names]
+        before = {one for each in self.wanted if each.name in names for one in each.names}
+        self.wanted = [*earlier, Wanted(frozenset(names | before), name, tag, digest)]
+
+    def _has_unseen(self) -> bool:
+        """Whether images may come from where nothing was read: charts, plugins, what is fetched."""
+        return any(
+            any(layer.content.get(name) for name in _UNSEEN)
+            or any(
+                is_remote(each)
+                for name in ("resources", "bases", "components")
+                for each in strings(layer.content, name)
+            )
+            for layer in self.layer.walk()
+        )
+
+    def _known(self) -> str:
+        places = self._places()
+        names = sorted({each.name for each in places.lines} | {each.new_name for each in places.entries})
+        return f"its images are {', '.join(names[:_MAX_NAMED])}" if names else "no image was found in it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """The places that have to do with one image, whatever it is called on its way."""
+
+    opaque: list[Opaque]
+    entries: list[Entry]
+    lines: list[Line]
+
+    @classmethod
+    def of(cls, places: Places, name: str) -> "_Around":
+        names, entries = {name}, list[Entry]()
+        # An entry gives the image another name, by which further entries find it.
+        while more := [each for each in places.entries if each not in entries and each.names & names]:
+            entries += more
+            names |= {one for each in more for one in each.names}
+        entries.sort(key=places.entries.index)
+        opaque = [each for each in places.opaque if each.concerns(names)]
+        return cls(opaque, entries, [each for each in places.lines if each.name in names])
+
+    def places(self) -> tuple[Place, ...]:
+        """All of them: what no text says first, then entries, then lines."""
+        return (
+            *(each.place for each in self.opaque),
+            *(each.place for each in self.entries),
+            *(each.place for each in self.lines),
+        )
+
+    @property
+    def own_entries(self) -> list[Entry]:
+        """Entries of the overlay itself."""
+        return [each for each in self.entries if each.place.is_ours]
+
+    @property
+    def patches(self) -> list[Line]:
+        """Lines of patches."""
+        return [each for each in self.lines if each.place.how in _PATCHES]
+
+    def own_lines(self) -> list[Line]:
+        """The overlay's lines that decide: patches, and resources that none of them is for."""
+        patches = [each for each in self.patches if each.place.is_ours]
+        patched = {each.target for each in patches}
+        resources = [each for each in self.lines if each.place.is_ours and each.place.how is How.RESOURCE]
+        return [*patches, *(each for each in resources if each.target not in patched)]
+
+    def deciding(self) -> list[Entry | Line]:
+        """What decides outside of the overlay: not the lines of resources, which are there to be overridden."""
+        places: list[Entry | Line] = [*self.entries, *self.patches]
+        return [each for each in places if not each.place.is_ours]
+
+    def require_text(self, name: str) -> None:
+        """See that no more than text decides."""
+        if self.opaque:
+            raise refused(f"{name} is set by what is not edited here, see {_listed(self.places())}: change it by hand")
+
+    def require_last(self, name: str) -> None:
+        """See that no component comes after the overlay's own lines."""
+        if later := [each.place for each in self.entries if each.role is Role.COMPONENT]:
+            own = [each.place for each in self.own_lines()]
+            raise refused(f"{name} is set in several places, {_listed([*later, *own])}: leave one of them")
+
+
+def unified_diff(name: str, before: str, after: str) -> Iterator[str]:
+    """A unified diff that `git apply` takes, of a file that lives in both trees under one name."""
+    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(), which takes more for a line's end than git does.
+    return [each for each in re.split(r"(?<=\n)", text) if each]
+
+
+def _line_splices(source: Source, lines: Sequence[Line], image: str) -> Iterator[Splice]:
+    for line in lines:
+        if line.span is not None:
+            start, end = line.span
+            quote = source.text[start] if source.text[start] in {"'", '"'} else ""
+            yield Splice(start, end, f"{quote}{image}{quote}")
+
+
+def _require_name(name: str) -> None:
+    try:
+        reference = Reference.parse(f"{name}:latest")
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; name the image without tag and digest") from error
+    if reference.digest is not None or split(f"{name}:latest")[0] != name:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{name[:200]!r} has to be without tag and digest")
+
+
+def _require_image(name: str, tag: str, digest: str, new_name: str) -> None:
+    for each in (name, new_name) if new_name else (name,):
+        _require_name(each)
+    if not (tag or digest or new_name):
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{name} is to be set to nothing: give a tag, a digest or a new name")
+    try:
+        if tag:
+            Tag.parse(tag)
+        if digest:
+            Digest.parse(digest)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, str(error)) from error
+
+
+def _listed(places: Sequence[Place]) -> str:
+    more = len(places) - _MAX_NAMED
+    return ", ".join(str(each) for each in places[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _write_at_once(file: Path, text: str) -> None:
+    """Replace a file's content in one step, with its mode."""
+    with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}.", delete=False) as written:
+        try:
+            written.write(text.encode())
+            written.flush()
+            os.fchmod(written.fileno(), file.stat().st_mode & 0o7777)
+            Path(written.name).replace(file)
+        except BaseException:
+            Path(written.name).unlink(missing_ok=True)
+            raise

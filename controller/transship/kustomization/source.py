@@ -6,16 +6,14 @@ comments, order, quoting, indentation, line ends and a byte order mark survive w
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from transship.errors import NeedsHuman, Reason
 from transship.kustomization.documents import read_documents
-
-BYTE_ORDER_MARK = "\ufeff"
-_QUOTES = ("'", '"')
+from transship.kustomization.layers import refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,13 @@ class Source:
     """A text of YAML.
 
     Attributes:
-        text: all of it, or of the file that a block in it belongs to.
-        file: what it is called in messages.
+        text: all of it.
+        name: what its file is called in messages.
     """
 
     text: str
-    file: str
+    file: Path
+    name: str
 
     def roots(self) -> list[Node]:
         """The root node of each document that has one.
@@ -45,15 +44,88 @@ class Source:
         Raises:
             NeedsHuman: InvalidRequest: it is no YAML.
         """
-        read_documents(self.text, self.file)  # the budgets, before a parser that has none
+        read_documents(self.text, self.name)  # the budgets, before a parser that has none
         try:
             return [node for node in YAML(typ="rt", pure=True).compose_all(self.text) if node is not None]
         except YAMLError as error:
-            raise NeedsHuman(Reason.INVALID_REQUEST, f"{self.file} is not YAML 1.2") from error
+            raise refused(f"{self.name} is not YAML 1.2, which kustomize reads") from error
 
     def line(self, index: int) -> int:
-        """The line of a character, counted from 1."""
+        """The line of a character of the file, counted from 1."""
         return self.text.count("\n", 0, index) + 1
+
+    def outer(self, index: int) -> int:
+        """Where a character of the YAML is in the file."""
+        return index
+
+    def span(self, node: ScalarNode) -> tuple[int, int] | None:
+        """The characters of a scalar in the file; None if they are not simply its text, quoted or not."""
+        start, end = node.start_mark.index, node.end_mark.index
+        if self.text[start:end] not in {node.value, f"'{node.value}'", f'"{node.value}"'}:
+            return None
+        return self.outer(start), self.outer(end)
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Source):
+    """YAML in a scalar of other YAML: an inline patch.
+
+    Attributes:
+        around: the file's text.
+        starts: where in it each line of this one begins; None if the scalar is written in another way than by `|`.
+        at: where in it the scalar begins.
+    """
+
+    around: str = ""
+    starts: tuple[int, ...] | None = None
+    at: int = 0
+
+    @classmethod
+    def of(cls, source: Source, node: Node) -> "Block":
+        """What a scalar holds."""
+        start, end = node.start_mark.index, node.end_mark.index
+        lines, starts = _block_lines(source.text, start, end)
+        text = scalar(node)
+        if "\n".join(lines).rstrip("\n") != text.rstrip("\n"):
+            return cls(text, source.file, source.name, source.text, None, start)
+        return cls("\n".join(lines), source.file, source.name, source.text, tuple(starts), start)
+
+    def line(self, index: int) -> int:
+        """The line of a character of the file, counted from 1."""
+        return self.around.count("\n", 0, index) + 1
+
+    def outer(self, index: int) -> int:
+        """Where a character of the YAML is in the file, as far as that can be told."""
+        if self.starts is None:
+            return self.at
+        before = self.text.count("\n", 0, index)
+        return self.starts[before] + index - (self.text.rfind("\n", 0, index) + 1)
+
+    def span(self, node: ScalarNode) -> tuple[int, int] | None:
+        """The characters of a scalar in the file; None if they are not simply its text, quoted or not."""
+        # Named, because a class with slots is made anew, and super() without names finds the old one.
+        return None if self.starts is None else Source.span(self, node)
+
+
+def _block_lines(text: str, start: int, end: int) -> tuple[list[str], list[int]]:
+    """The lines of a literal scalar without their indentation, and where each begins; nothing for other scalars."""
+    lines, starts = list[str](), list[int]()
+    if text[start : start + 1] != "|" or any(each.isdigit() for each in text[start : start + 3]):
+        return lines, starts
+    at, indent = text.find("\n", start) + 1, 0
+    while 0 < at < end:
+        stop = text.find("\n", at, end)
+        line = text[at : stop if stop >= 0 else end].removesuffix("\r")
+        content = line.lstrip(" ")
+        indent = indent or (len(line) - len(content) if content else 0)
+        if content and len(line) - len(content) < indent:
+            break
+        lines.append(line[indent:] if content or len(line) > indent else "")
+        starts.append(at + indent)
+        if stop < 0:
+            break
+        at = stop + 1
+    return lines, starts
 
 
 def spliced(text: str, splices: Iterable[Splice]) -> str:
@@ -84,6 +156,11 @@ def items(node: Node | None) -> Sequence[Node]:
 def scalar(node: Node | None) -> str:
     """A scalar's text; empty for other nodes."""
     return str(node.value) if isinstance(node, ScalarNode) else ""
+
+
+def is_flow(node: Node) -> bool:
+    """Whether it is written in braces or brackets."""
+    return bool(getattr(node, "flow_style", False))
 
 
 def inner(node: Node) -> Iterator[Node]:

@@ -1,0 +1,336 @@
+"""Where the kustomizations of an overlay set images, each with the characters that do it.
+
+Three kinds. An *entry* of `images:` sets every image of its name. A *line* names one container's image: in a resource,
+in a patch, or in the value of a JSON patch. What is *opaque* sets images in a way that no text says: replacements,
+plugins, charts. Nothing opaque is ever edited.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from transship.kustomization.layers import Layer, Role, refused
+from transship.kustomization.source import Block, Source, inner, items, pairs, scalar, value_of
+
+MAX_DEPTH = 32
+ENTRY_FIELDS = ("name", "newName", "newTag", "digest")
+_CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+_OF_CONTAINER = re.compile(r"/(?:initContainers|containers|ephemeralContainers)/[^/]+/image\Z")
+_OF_VOLUME = re.compile(r"/volumes/[^/]+/image/reference\Z")
+_CONTAINER = re.compile(r"/(?:initContainers|containers|ephemeralContainers)/[^/]+\Z")
+_LIST = re.compile(r"/(initContainers|containers|ephemeralContainers|volumes)\Z")
+_FIELD_PATH = re.compile(
+    r"(?:.*\.)?(?:(?:initContainers|containers|ephemeralContainers)\.(?P<container>.+)\.image"
+    r"|volumes\.(?P<volume>.+)\.image\.reference)\Z"
+)
+_BY_NAME = re.compile(r"\[name=(?P<name>.+)\]\Z")
+
+
+class How(StrEnum):
+    """By what a place decides which image a container gets."""
+
+    IMAGES = "images"
+    PATCH = "patch"
+    JSON_PATCH = "JSON patch"
+    RESOURCE = "resource"
+    REPLACEMENT = "replacement"
+    PLUGIN = "generator or transformer"
+    HELM = "Helm chart"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is set.
+
+    Attributes:
+        file: as seen by whoever named the overlay.
+        line: counted from 1.
+        image: what is written there, as an image's name with what is known of tag and digest; empty if no text says.
+        is_ours: it is in the overlay itself, not in a base or component.
+    """
+
+    file: Path
+    line: int
+    how: How
+    image: str
+    is_ours: bool
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} ({self.how})"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of `images:`.
+
+    Attributes:
+        node: its mapping.
+        fields: what it says, by `ENTRY_FIELDS`.
+    """
+
+    place: Place
+    file: Path
+    role: Role
+    node: MappingNode
+    fields: dict[str, str]
+
+    @property
+    def names(self) -> set[str]:
+        """What it may be called: the name it looks for, and the one it gives."""
+        return {self.fields["name"], self.new_name}
+
+    @property
+    def new_name(self) -> str:
+        """What the images it sets are called afterwards."""
+        return self.fields.get("newName") or self.fields["name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One container's image.
+
+    Attributes:
+        image: as written.
+        target: kind, resource and container; the first two empty in a patch that does not say.
+        span: first and last character of the value in the file's text; None where they cannot be told.
+    """
+
+    place: Place
+    file: Path
+    image: str
+    target: tuple[str, str, str]
+    span: tuple[int, int] | None
+
+    @property
+    def name(self) -> str:
+        """The image's name."""
+        return split(self.image)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """What sets images in a way that no text says; `concerns` tells whether one of these names is among them."""
+
+    place: Place
+    concerns: Callable[[set[str]], bool]
+
+
+@dataclass(slots=True)
+class Places:
+    """All of them, the overlay's own first, then as its layers are walked."""
+
+    entries: list[Entry] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    opaque: list[Opaque] = field(default_factory=list)
+
+
+def split(image: str) -> tuple[str, str, str]:
+    """Name, tag and digest of an image as kustomize tells them apart."""
+    name, _, digest = image.partition("@")
+    head, slash, tail = name.rpartition("/")
+    last, _, tag = tail.partition(":")
+    return head + slash + last, tag, digest
+
+
+def joined(name: str, tag: str, digest: str) -> str:
+    """An image of a name, with a tag and a digest where there are any."""
+    return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+
+
+def find_places(top: Layer, read: Callable[[Path, Path], str], shown: Callable[[Path], Path]) -> Places:
+    """Find where images are set.
+
+    Args:
+        top: the overlay.
+        read: the text of a file that has to be in a folder.
+        shown: how a file is called in messages.
+
+    Raises:
+        NeedsHuman: InvalidRequest: a file cannot be read.
+    """
+    places, seen = Places(), set[Path]()
+    for layer in top.walk():
+        if layer.folder not in seen and layer.role is not Role.PLUGINS:
+            seen.add(layer.folder)
+            _Finder(layer, places, read, shown).find()
+    return places
+
+
+@dataclass(slots=True)
+class _Finder:
+    layer: Layer
+    places: Places
+    read: Callable[[Path, Path], str]
+    shown: Callable[[Path], Path]
+
+    def find(self) -> None:
+        layer = self.layer
+        source = self._source(layer.file)
+        root = source.roots()[0]
+        self._entries(source, root)
+        for name in ("patches", "patchesJson6902", "patchesStrategicMerge"):
+            for each in items(value_of(root, name)):
+                self._patch(source, each)
+        for file in layer.resources:
+            resources = self._source(file)
+            for document in resources.roots():
+                self._lines(resources, _shaped(document), How.RESOURCE)
+        self._replacements(source, root)
+        self._plugins(source, root)
+
+    def _source(self, file: Path) -> Source:
+        return Source(self.read(file, self.layer.folder), file, str(self.shown(file)))
+
+    def _place(self, source: Source, start: int, how: How, image: str) -> Place:
+        return Place(self.shown(source.file), source.line(start), how, image, self.layer.role is Role.OVERLAY)
+
+    def _entries(self, source: Source, root: Node) -> None:
+        for each in (entry for name in ("images", "imageTags") for entry in items(value_of(root, name))):
+            fields = {name.value: scalar(value) for name, value in pairs(each)}
+            if not isinstance(each, MappingNode) or not fields.get("name"):
+                continue
+            unknown = set(fields) - {*ENTRY_FIELDS, "tagSuffix"}
+            if unknown:
+                where = f"{source.name}:{source.line(each.start_mark.index)}"
+                raise refused(f"{where}: an entry of images has no {min(unknown)[:80]!r}; check its spelling")
+            image = joined(fields.get("newName") or fields["name"], fields.get("newTag", ""), fields.get("digest", ""))
+            place = self._place(source, each.start_mark.index, How.IMAGES, image)
+            self.places.entries.append(Entry(place, source.file, self.layer.role, each, fields))
+
+    def _patch(self, source: Source, node: Node) -> None:
+        path = node if isinstance(node, ScalarNode) else value_of(node, "path")
+        text = node if isinstance(node, ScalarNode) else value_of(node, "patch")
+        target = value_of(node, "target")
+        if text is not None and "\n" in scalar(text):
+            self._patches(Block.of(source, text), target)
+        elif isinstance(path, ScalarNode) and "\n" not in path.value:
+            self._patches(self._source(self.layer.folder / path.value), target)
+
+    def _patches(self, source: Source, target: Node | None) -> None:
+        for document in source.roots():
+            if isinstance(document, SequenceNode):
+                kind, name = scalar(value_of(target, "kind")), scalar(value_of(target, "name"))
+                spots = ((kind, name, container, node) for container, node in _of_operations(document))
+                self._lines(source, spots, How.JSON_PATCH)
+            else:
+                self._lines(source, _shaped(document), How.PATCH)
+
+    def _lines(self, source: Source, spots: Iterator[tuple[str, str, str, ScalarNode]], how: How) -> None:
+        for kind, name, container, node in spots:
+            span = source.span(node)
+            start = span[0] if span else source.outer(node.start_mark.index)
+            place = self._place(source, start, how, node.value)
+            if not any(each.file == source.file and span and each.span == span for each in self.places.lines):
+                self.places.lines.append(Line(place, source.file, node.value, (kind, name, container), span))
+
+    def _replacements(self, source: Source, root: Node) -> None:
+        for each in items(value_of(root, "replacements")):
+            path = value_of(each, "path")
+            if path is None:
+                self._replacement(source, each)
+                continue
+            other = self._source(self.layer.folder / scalar(path))
+            for document in other.roots():
+                for one in items(document) if isinstance(document, SequenceNode) else [document]:
+                    self._replacement(other, one)
+
+    def _replacement(self, source: Source, node: Node) -> None:
+        given = scalar(value_of(node, "sourceValue"))
+        for target in items(value_of(node, "targets")):
+            select = value_of(target, "select")
+            chosen = scalar(value_of(select, "kind")), scalar(value_of(select, "name"))
+            for each in items(value_of(target, "fieldPaths")):
+                if found := _FIELD_PATH.match(scalar(each)):
+                    place = self._place(source, each.start_mark.index, How.REPLACEMENT, "")
+                    self.places.opaque.append(Opaque(place, self._replaces(given, *chosen, found)))
+
+    def _replaces(self, given: str, kind: str, name: str, path: re.Match[str]) -> Callable[[set[str]], bool]:
+        by_name = _BY_NAME.match(path["container"] or "")
+        texts = [given, *(self.read(each, self.layer.folder) for each in (self.layer.file, *self.layer.resources))]
+
+        def concerns(names: set[str]) -> bool:
+            targets = [
+                line.name
+                for line in self.places.lines
+                if line.place.how is How.RESOURCE
+                and kind in {"", line.target[0]}
+                and name in {"", line.target[1]}
+                and (by_name is None or by_name["name"] == line.target[2])
+            ]
+            is_source = any(one in text for one in names for text in texts)
+            return is_source if targets and not names.intersection(targets) else True
+
+        return concerns
+
+    def _plugins(self, source: Source, root: Node) -> None:
+        configured = [each for one in self.layer.below if one.role is Role.PLUGINS for each in one.walk()]
+        files = [*self.layer.plugins, *(file for one in configured for file in one.resources)]
+        for file in files:
+            text = self.read(file, file.parent)
+            place = Place(self.shown(file), 1, How.PLUGIN, "", self.layer.role is Role.OVERLAY)
+            self.places.opaque.append(Opaque(place, _mentioned(text)))
+        for name, how in (
+            *((each, How.PLUGIN) for each in ("generators", "transformers", "validators")),
+            *((each, How.HELM) for each in ("helmCharts", "helmChartInflationGenerator")),
+        ):
+            for each in items(value_of(root, name)):
+                text = source.text[each.start_mark.index : each.end_mark.index]
+                place = self._place(source, each.start_mark.index, how, "")
+                self.places.opaque.append(Opaque(place, _mentioned(text)))
+
+
+def _mentioned(text: str) -> Callable[[set[str]], bool]:
+    return lambda names: any(name in text for name in names)
+
+
+def _shaped(root: Node) -> Iterator[tuple[str, str, str, ScalarNode]]:
+    """Kind, resource, container and image, wherever a pod's shape is found below a node."""
+    yield from _below(root, "", "", MAX_DEPTH)
+
+
+def _below(node: Node, kind: str, name: str, depth: int) -> Iterator[tuple[str, str, str, ScalarNode]]:
+    if depth == 0:
+        return
+    if value_of(node, "kind") is not None and isinstance(value_of(node, "metadata"), MappingNode):
+        kind, name = scalar(value_of(node, "kind")), scalar(value_of(value_of(node, "metadata"), "name"))
+        if kind == "CustomResourceDefinition":
+            return
+    for container, image in _of_pod(node):
+        yield kind, name, container, image
+    for each in inner(node):
+        yield from _below(each, kind, name, depth - 1)
+
+
+def _of_pod(node: Node) -> Iterator[tuple[str, ScalarNode]]:
+    for part in _CONTAINERS:
+        yield from _of_list(value_of(node, part), part)
+    yield from _of_list(value_of(node, "volumes"), "volumes")
+
+
+def _of_list(node: Node | None, part: str) -> Iterator[tuple[str, ScalarNode]]:
+    for each in items(node):
+        name, image = scalar(value_of(each, "name")), value_of(each, "image")
+        if part == "volumes":
+            name, image = f"volume-{name}", value_of(image, "reference")
+        if isinstance(image, ScalarNode) and image.value:
+            yield name, image
+
+
+def _of_operations(patch: SequenceNode) -> Iterator[tuple[str, ScalarNode]]:
+    for operation in items(patch):
+        path, value = scalar(value_of(operation, "path")), value_of(operation, "value")
+        if value is None or scalar(value_of(operation, "op")) not in {"add", "replace"}:
+            continue
+        if isinstance(value, ScalarNode):
+            if _OF_CONTAINER.search(path) or _OF_VOLUME.search(path):
+                yield path, value
+        elif found := _LIST.search(path):
+            yield from _of_list(value, found[1])
+        elif _CONTAINER.search(path) and isinstance(image := value_of(value, "image"), ScalarNode):
+            yield scalar(value_of(value, "name")), image
+        else:
+            yield from ((container, node) for _, _, container, node in _shaped(value))
