@@ -33,6 +33,7 @@ CRDS = ("manifests/crds/application-crd.yaml", "manifests/crds/appproject-crd.ya
 CONFIGURATION = "manifests/base/config/argocd-cm.yaml"
 PART_OF = {"app.kubernetes.io/part-of": "argocd"}
 CONFIG_MAP = f"/api/v1/namespaces/{NAMESPACE}/configmaps/argocd-cm"
+CACHE_IS_NEW = "live state cache invalidated"  # what the controller logs when it has read argocd-cm anew
 PROJECTS = "/apis/argoproj.io/v1alpha1/appprojects"
 CONTROLLER_OPTIONS = (
     "--app-resync=15",
@@ -58,12 +59,13 @@ class ArgoCD:
 
     Args:
         cluster: A running control plane of this machine.
-        wave_delay: Seconds that it waits after each wave but the last; 2 where nobody says otherwise.
+        wave_delay: Seconds that it waits after each wave but the last; 2 where nobody says otherwise. May be changed
+            before the controller is started again.
     """
 
     def __init__(self, cluster: Cluster, *, wave_delay: int = 0) -> None:
         self._cluster = cluster
-        self._wave_delay = wave_delay
+        self.wave_delay = wave_delay
         self._directory = Path(tempfile.mkdtemp(prefix="transship-argocd-"))
         self._processes = Processes(self._directory)
         self._ports = free_ports(4)
@@ -130,14 +132,25 @@ class ArgoCD:
 
     def stop_controller(self, *, kill: bool = False) -> None:
         """End the application controller: by SIGTERM, or at once."""
-        if self._controller is None:
-            raise WorldError("The application controller was not started.")
-        self._controller.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        self._controller.process.wait()
+        process = self._running_controller.process
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        process.wait()
 
     def configure(self, data: Mapping[str, str | None]) -> None:
-        """Change argocd-cm (None removes a key). It is read anew within seconds, for all Applications."""
-        self._cluster.admin.patch(CONFIG_MAP, {"data": dict(data)})
+        """Change what argocd-cm says about resources (None removes a key); returns when the controller goes by it.
+
+        Raises:
+            WorldError: The controller did not take it.
+        """
+        admin = self._cluster.admin
+        before = admin.get(CONFIG_MAP).get("data", {})
+        if all(before.get(name) == text for name, text in data.items()):
+            return
+        taken = self._controller_log().count(CACHE_IS_NEW)
+        admin.patch(CONFIG_MAP, {"data": dict(data)})
+        wait_until_ready(
+            self._running_controller, lambda: self._controller_log().count(CACHE_IS_NEW) > taken, seconds=START_SECONDS
+        )
 
     def application(  # noqa: PLR0913 - as many as an Application has that matter
         self,
@@ -194,6 +207,15 @@ class ArgoCD:
         return "".join(log.read_text(errors="replace") for log in sorted(self._directory.glob("*.log")))
 
     @property
+    def _running_controller(self) -> Child:
+        if self._controller is None:
+            raise WorldError("The application controller was not started.")
+        return self._controller
+
+    def _controller_log(self) -> str:
+        return self._running_controller.log.read_text(errors="replace")
+
+    @property
     def _kubeconfig(self) -> Path:
         return self._directory / "argocd.kubeconfig"
 
@@ -210,7 +232,7 @@ class ArgoCD:
         return {
             "ARGOCD_BINARY_NAME": program,
             "ARGOCD_FAKE_IN_CLUSTER": "true",  # its own cluster is the one of the kubeconfig
-            "ARGOCD_SYNC_WAVE_DELAY": str(self._wave_delay),
+            "ARGOCD_SYNC_WAVE_DELAY": str(self.wave_delay),
             "KUBECONFIG": str(self._kubeconfig),
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),

@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from argocd.shop import Shop
 from endtoend.conftest import Hear, digests, hear, operator, scene
-from endtoend.scene import Scene
+from endtoend.scene import OURS, Scene
+from endtoend.waiting import eventually
 from localworld.application import APPLICATIONS
 from localworld.argocd import ArgoCD
 from localworld.controller import Controller
+from localworld.paths import REPOSITORY
+from localworld.world import World
 
 __all__ = ["digests", "hear", "operator", "scene"]  # fixtures
 
@@ -19,6 +23,56 @@ __all__ = ["digests", "hear", "operator", "scene"]  # fixtures
 def _nothing_secret_is_said(argocd: ArgoCD, hear: Hear) -> Iterator[None]:
     yield
     hear("Argo CD's logs", argocd.said())
+
+
+def _health_check() -> dict[str, str]:
+    """What an administrator adds to argocd-cm."""
+    resource = yaml.safe_load((REPOSITORY / "manifests/argocd/argocd-cm.yaml").read_text(encoding="utf-8"))
+    return dict(resource["data"])
+
+
+@pytest.fixture
+def health_check(argocd: ArgoCD, collected: None) -> None:
+    """Argo CD knows when a PromotionRequest is done."""
+    argocd.configure(_health_check())
+
+
+@pytest.fixture
+def no_health_check(argocd: ArgoCD, collected: None) -> None:
+    """Argo CD knows nothing about PromotionRequests."""
+    argocd.configure(dict.fromkeys(_health_check()))
+
+
+@pytest.fixture
+def default_wave_delay(argocd: ArgoCD) -> Iterator[None]:
+    """Argo CD waits two seconds after each wave but the last, as it does where nobody says otherwise."""
+    for seconds in (2, 0):
+        argocd.stop_controller()
+        argocd.wave_delay = seconds
+        argocd.start_controller()
+        if seconds:
+            yield
+
+
+@pytest.fixture(scope="package")
+def collected(world: World, operator: Controller) -> None:
+    """The garbage collector knows PromotionRequests: it looks for new kinds twice a minute.
+
+    Until then it does not finish the foreground deletions that Argo CD asks for.
+    """
+    admin = world.cluster.admin
+    path = f"{OURS}/namespaces/default/promotionrequests"
+    admin.create(
+        path,
+        {
+            "apiVersion": "transship.dev/v1alpha1",
+            "kind": "PromotionRequest",
+            "metadata": {"name": "collected"},
+            "spec": {"containers": [{"name": "c0", "image": "nowhere.invalid/nothing:v1"}]},
+        },
+    )
+    admin.delete(f"{path}/collected", {"propagationPolicy": "Foreground"})
+    eventually(lambda: admin.get(path)["items"] == [], "a PromotionRequest is deleted in the foreground", seconds=60)
 
 
 @pytest.fixture

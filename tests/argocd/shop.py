@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
@@ -77,9 +77,9 @@ class Shop:
             }
         )
 
-    def commit_plain(self, *resources: Resource) -> str:
-        """Commit a folder of plain manifests, `plain`, where nothing is rewritten."""
-        return self.repository.commit({"plain/all.yaml": "\n---\n".join(json.dumps(each) for each in resources)})
+    def commit_plain(self, *resources: Resource, folder: str = "plain") -> str:
+        """Commit a folder of plain manifests, where nothing is rewritten."""
+        return self.repository.commit({f"{folder}/all.yaml": "\n---\n".join(json.dumps(each) for each in resources)})
 
     def application(self, name: str = "", *, path: str = "production", **options: Any) -> Application:
         """Create an Application of the overlay; its name is the namespace's unless given."""
@@ -196,14 +196,3 @@ def request(*images: str, **annotations: str) -> Resource:
 def resource_of(kind: str, name: str) -> Resource:
     """How a selective sync names a resource."""
     return {"group": {"Deployment": "apps", "Job": "batch"}.get(kind, "transship.dev"), "kind": kind, "name": name}
-
-
-@contextmanager
-def several(shops: Iterable[Shop]) -> Iterator[list[Shop]]:
-    """Close all of them at the end."""
-    opened = list(shops)
-    try:
-        yield opened
-    finally:
-        for shop in opened:
-            shop.close()

@@ -163,6 +163,23 @@ def test_an_operator_killed_while_the_hook_waits_ends_it_after_its_restart(shop:
     shop.assert_deployed("v1.4.2")
 
 
+def test_an_operator_that_starts_with_a_request_not_looked_at_yet_ends_its_hook(
+    shop: Shop, operator: Controller
+) -> None:
+    shop.scene.policy()
+    shop.commit(hook(), deployment())
+    application = shop.application()
+    with shop.slow_promotion(1.0):
+        application.sync()
+        eventually(lambda: shop.scene.requests_of(HOOK), "the hook's request", poll=0.02)
+        operator.kill()
+
+        operator.start()
+
+        assert application.until_ended().phase == "Succeeded"
+    shop.assert_deployed("v1.4.2")
+
+
 def test_a_second_replica_takes_over_a_hook_that_waits(shop: Shop, operator: Controller, standby: Controller) -> None:
     eventually(lambda: metric(operator, "transship_leader") == 1, "the first replica leads")
     with shop.slow_promotion(1.0):
