@@ -8,11 +8,12 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
+REFERENCE  := PYTHONPATH=hack $(BIN)/python -m reference
 BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check test demo dev bench bench-quick lock clean clean-cache
+.PHONY: help setup tools check docs test demo dev bench bench-quick lock clean clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +26,15 @@ $(VENV)/.stamp: requirements/dev.txt pyproject.toml twin/pyproject.toml hack/set
 tools: setup ## Build the pinned Go tools into the per-user cache (about ten minutes, the first time only)
 	@$(LOCALWORLD) tools
 
-check: setup ## Lint, format check, types, and the arrows between packages
+check: setup ## Lint, format check, types, the arrows between packages, and whether generated pages are as they should be
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(REFERENCE) --check
+
+docs: setup ## Write docs/cli.md from the commands, and the JSON Schemas from the custom resource definitions
+	$(REFERENCE)
 
 test: check ## Everything: check, then all tests; those that need no cluster run while the tools are being built
 	@$(LOCALWORLD) test

@@ -61,6 +61,12 @@ class Tokens:
                 self._token = self._renewed(self._token)
             return self._token.header
 
+    @property
+    def current(self) -> Token | None:
+        """The token there is now; None before the first one was asked for."""
+        with self._lock:
+            return self._token
+
     def renew(self, registry: Registry, scope: str, refused: str | None, challenge: str) -> None:  # noqa: ARG002 - ECR's challenge says nothing that is not known
         """Drop the token a registry refused, unless it has been renewed since.
 

@@ -19,7 +19,7 @@ from transship import __version__
 from transship.cli.exits import Exit
 
 _CLUSTER, _IMAGES, _OVERLAYS = "Promotions in a cluster", "Images, without a cluster", "Overlays"
-_POLICIES, _RUNNING = "Policies", "Parts that run in a cluster"
+_POLICIES, _RUNNING, _ITSELF = "Policies", "Parts that run in a cluster", "The program itself"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ COMMANDS: Mapping[str, Place] = {
         "Say which digests of an image were promoted: where, when, who asked, and from which revision.",
         _CLUSTER,
     ),
+    "promote": Place(
+        "transship.cli.promote:promote_command",
+        "Promote the images of overlays, and prove that they are there.",
+        _OVERLAYS,
+    ),
     "explain": Place(
         "transship.cli.explain:explain_command",
         "Say why a PromotionRequest does not go on and what to do, or what would become of an image.",
@@ -63,6 +68,11 @@ COMMANDS: Mapping[str, Place] = {
     "policy": Place(
         "transship.cli.policy:app",
         "Check PromotionPolicies, and keep the statement that lets the destination's account pull from the source.",
+        _POLICIES,
+    ),
+    "login-check": Place(
+        "transship.cli.login_check:login_check",
+        "Say who you are on each side of a policy, how long the token is good for, and what you may do.",
         _POLICIES,
     ),
     "admission": Place(
@@ -77,6 +87,11 @@ COMMANDS: Mapping[str, Place] = {
         "transship.cli.operate:settings",
         "Print every setting of the operator: its environment variable, its value now, and what it means.",
         _RUNNING,
+    ),
+    "completion": Place(
+        "transship.cli.completion:completion",
+        "Print what makes a shell complete commands and options: bash, zsh or fish.",
+        _ITSELF,
     ),
 }
 
@@ -145,7 +160,7 @@ def _commands() -> None:
     """Keep `version` a command of its own, though typer sees no other."""
 
 
-@app.command()
+@app.command(rich_help_panel=_ITSELF)
 def version() -> None:
     """Print the version."""
     typer.echo(f"transship {__version__} (Python {platform.python_version()})")

@@ -130,7 +130,7 @@ class _Look:
             needed = permission
             yield from rest()
         except TransshipError as error:
-            yield _failed(side, error, needed, reference.repository)
+            yield failed(side, error, needed, reference.repository)
 
     def _look_at_source(self, wanted: list[Descriptor]) -> Iterator[Step]:
         reference, store = self._way.source, self._registries.source(self._policy, self._way.source.repository)
@@ -200,7 +200,8 @@ def _smallest_blob(store: Fetcher, image: Descriptor) -> Descriptor | None:
     return min(manifest.blobs, key=lambda blob: blob.size, default=None) if manifest is not None else None
 
 
-def _failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:
+def failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:
+    """A step that was refused or did not work, with the statement that is missing where IAM said which."""
     step = f"{side} {error.step or 'identity'}"
     if error.denial is None:
         return Step(step, Finding.MISSING, error.message)

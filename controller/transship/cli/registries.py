@@ -12,7 +12,7 @@ from transship.aws.locks import RepositoryLocks
 from transship.aws.quotas import Quotas, Rates
 from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
-from transship.aws.tokens import Tokens, fetcher
+from transship.aws.tokens import Token, Tokens, fetcher
 from transship.aws.traffic import EcrPace, Observer, Traffic
 from transship.aws.upkeep import AwsUpkeep
 from transship.cli.ecr_repository import EcrRepository
@@ -127,6 +127,11 @@ class AwsRegistries:
             NeedsHuman, RetryLater: there is none to be had.
         """
         self._credentials(Identity.of(policy.name, endpoint), endpoint.registry).authorization(endpoint.registry, "")
+
+    def token(self, policy: PromotionPolicy, endpoint: Endpoint) -> Token | None:
+        """The token of one side of a policy, once `authorize` has seen to it; None when its registry is not ECR."""
+        credentials = self._credentials(Identity.of(policy.name, endpoint), endpoint.registry)
+        return credentials.current if isinstance(credentials, Tokens) else None
 
     def _open(
         self, policy: PromotionPolicy, endpoint: Endpoint, repository: Repository, side: Side
