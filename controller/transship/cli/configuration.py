@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import yaml
 
 from transship.cli.policy_files import parse_policies, read_resources
+from transship.errors import NeedsHuman, Reason
 from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy
 
 FILE = "transship.yaml"
@@ -101,14 +102,22 @@ def read_cluster(cluster: Policies) -> Configuration:
     found, problems = list[PromotionPolicy](), list[str]()
     for resource in cluster.policies():
         try:
-            found.extend(parse_policies([resource]))
+            found.extend(parse_policies([_KINDLESS | resource]))
         except PolicyError as error:
             problems.append(f"PromotionPolicy {resource['metadata']['name']} cannot be used: {error}")
     if not found:
         raise PolicyError("; ".join(["the cluster has no PromotionPolicy that can be used", *problems]))
-    metadata = [each["metadata"] for each in cluster.namespaces()]
-    namespaces = {each["name"]: Namespace(each["name"], dict(each.get("labels", {}))) for each in metadata}
-    return Configuration(tuple(found), "the cluster", namespaces, tuple(problems))
+    return Configuration(tuple(found), "the cluster", _namespaces(cluster), tuple(problems))
+
+
+def _namespaces(cluster: Policies) -> Mapping[str, Namespace] | None:
+    try:
+        metadata = [each["metadata"] for each in cluster.namespaces()]
+    except NeedsHuman as error:
+        if error.reason is not Reason.DENIED:
+            raise
+        return None  # who may not list them sees no labels, as without a cluster
+    return {each["name"]: Namespace(each["name"], dict(each.get("labels", {}))) for each in metadata}
 
 
 def shown(file: Path) -> str:

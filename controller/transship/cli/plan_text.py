@@ -3,22 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from transship.cli.ages import size
 from transship.cli.output import Cell, Colour, clean, table
 from transship.cli.planning import Planned, PlannedImage, Totals, Verdict
 
 _COLUMNS = ("VERDICT", "SOURCE", "DESTINATION", "DIGEST", "MISSING", "WHY")
-_UNITS = ("bytes", "KiB", "MiB", "GiB")
-_STEP = 1024
 _SHORT = len("sha256:") + 12
 _ARROW = "→"
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    amount, unit = float(count), 0
-    while amount >= _STEP and unit < len(_UNITS) - 1:
-        amount, unit = amount / _STEP, unit + 1
-    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{count} {_UNITS[0]}"
 
 
 def text(planned: Planned, *, verbose: bool) -> str:

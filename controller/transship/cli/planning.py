@@ -311,7 +311,7 @@ def calls(amounts: Amounts, source: Registry, destination: Registry) -> Calls:
     below = len(amounts.whole.manifests) - 1 + beside
     there = {
         "InitiateLayerUpload": count,
-        "UploadLayerPart": sum(amounts.is_large(each) for each in amounts.blobs),
+        "UploadLayerPart": count + sum(amounts.is_large(each) for each in amounts.blobs),  # closing brings bytes, too
         "CompleteLayerUpload": count,
         "PutImage": requests["push manifest"],
         "BatchGetImage": 1 + -(-below // PER_CALL) + -(-tags // PER_CALL),

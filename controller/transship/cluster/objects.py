@@ -67,6 +67,17 @@ class Cluster:
         except NotFound:
             return None
 
+    def ask_again(self, key: RequestKey, uid: str, timeout: str) -> dict[str, Any] | None:
+        """Give this very PromotionRequest another timeout, which makes it a new promotion; None when it is gone."""
+        operations: list[dict[str, Any]] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/spec/timeout", "value": timeout},
+        ]
+        try:
+            return self._api.patch(f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}", operations)
+        except (NotFound, Conflict):
+            return None
+
     def delete_request(self, key: RequestKey, uid: str) -> None:
         """Delete this very PromotionRequest; nothing happens when it is gone or another has its name."""
         path = f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}"

@@ -121,8 +121,8 @@ class RequestStatus:
         return self.condition("Ready")
 
 
-def to_resource(status: RequestStatus) -> dict[str, Any]:
-    """The status as the API server takes it; fields without a value are left out."""
+def to_resource(status: RequestStatus | ImageStatus) -> dict[str, Any]:
+    """A status, or that of one image, as the API server takes it; fields without a value are left out."""
     resource: dict[str, Any] = _to_resource(status)
     return resource
 

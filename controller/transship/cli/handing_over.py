@@ -1,0 +1,167 @@
+"""Handing a promotion to the operator of a cluster: a PromotionRequest is made or asked for again, and followed.
+
+Its name is computed from the overlay and its images, so that a pipeline that runs again finds the same request.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transship.cli import configuration
+from transship.cli.inputs import STANDARD_INPUT, Input
+from transship.cli.kube import Connection
+from transship.cli.output import Output
+from transship.cli.planning import WantedImage, split, wanted_images
+from transship.cli.progress import Watcher
+from transship.cli.promoting import Ended, Told
+from transship.cli.wait import verdict
+from transship.cluster.following import Requests
+from transship.errors import NeedsHuman, Reason
+from transship.promotion.duration import parse_duration
+from transship.promotion.request import (
+    API_VERSION,
+    KIND,
+    PromotionRequest,
+    RequestKey,
+    parse_request,
+    request_name,
+    require_images,
+)
+from transship.promotion.status import ImageStatus
+from transship.promotion.workload import ContainerImage, WorkloadKey
+
+MAX_IMAGES = 64
+"""One request may name so many (manifests/crd)."""
+_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+_MAX_CONTAINER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """How one request went.
+
+    Attributes:
+        is_ready: every image of it is proven.
+        reason: why it has stalled; empty while it goes on.
+    """
+
+    key: RequestKey
+    is_ready: bool
+    reason: str
+    ended: tuple[Ended, ...]
+
+
+def hand_over(given: Input, connection: Connection, timeout: str, watch: Watcher, out: Output) -> list[HandedOver]:
+    """Have the operator promote the images of an overlay, and follow it until it has ended or the time is over.
+
+    Raises:
+        PolicyError: the cluster has no policy that can be used.
+        NeedsHuman, RetryLater: of the cluster.
+    """
+    found = configuration.read_cluster(connection.cluster)
+    deadline = time.monotonic() + parse_duration(timeout)
+    handed: list[HandedOver] = []
+    wanted = wanted_images(given.images, connection.namespace)
+    for namespace in dict.fromkeys(each.namespace for each in wanted):
+        covered, others = split([each for each in wanted if each.namespace == namespace], found)
+        left = tuple(Ended(each.wanted, None, each) for each in others)
+        if left:
+            handed.append(HandedOver(RequestKey(namespace, ""), is_ready=True, reason="", ended=left))
+        for start in range(0, len(covered), MAX_IMAGES):
+            part = covered[start : start + MAX_IMAGES]
+            request = _ask(_resource(given.name, namespace, part, timeout), connection)
+            out.say(f"PromotionRequest {request.key}")
+            handed.append(_follow(request, part, connection, deadline, Told(watch)))
+    return handed
+
+
+def _resource(name: str, namespace: str, wanted: Sequence[WantedImage], timeout: str) -> dict[str, Any]:
+    images = _containers(wanted)
+    folder = "stream" if name == STANDARD_INPUT else Path(name).resolve().stem
+    owner = WorkloadKey("Overlay", namespace, _NOT_IN_NAMES.sub("-", folder.lower()).strip("-") or "overlay")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": request_name(owner, images), "namespace": namespace},
+        "spec": {
+            "containers": [{"name": each.name, "image": each.image} for each in images],
+            "timeout": timeout,
+        },
+    }
+
+
+def _containers(wanted: Sequence[WantedImage]) -> list[ContainerImage]:
+    """The images by the names of their first containers, made to be different."""
+    named: dict[str, str] = {}
+    for each in wanted:
+        asked = _NOT_IN_NAMES.sub("-", each.found[0].container.lower())[:_MAX_CONTAINER].strip("-") or "image"
+        name, count = asked, 1
+        while name in named:
+            count += 1
+            name = f"{asked}-{count}"
+        named[name] = each.image
+    return [ContainerImage(name, image) for name, image in named.items()]
+
+
+def _ask(resource: dict[str, Any], connection: Connection) -> PromotionRequest:
+    """Make the request; one that is there and has ended is asked for again, as what it says may be true no more."""
+    metadata = resource["metadata"]
+    key = RequestKey(metadata["namespace"], metadata["name"])
+    made = connection.cluster.create_request(resource)
+    if made is not None:
+        return parse_request(made)
+    there = connection.cluster.request(key)
+    if there is None:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST, f"namespace {key.namespace} does not exist; name another one with --namespace"
+        )
+    request = parse_request(there)
+    require_images(request, [ContainerImage(each["name"], each["image"]) for each in resource["spec"]["containers"]])
+    if verdict(request) is None:
+        return request
+    again = connection.cluster.ask_again(request.key, request.uid, _other(resource, there))
+    return parse_request(again) if again is not None else request
+
+
+def _other(resource: dict[str, Any], there: dict[str, Any]) -> str:
+    """The timeout, spelt in another way than it is: a new generation is what makes the operator look again."""
+    seconds = int(parse_duration(resource["spec"]["timeout"]))
+    spellings = [f"{seconds}s", f"0h{seconds}s"]
+    return next(each for each in spellings if each != there["spec"].get("timeout"))
+
+
+def _follow(
+    request: PromotionRequest, wanted: Sequence[WantedImage], connection: Connection, deadline: float, told: Told
+) -> HandedOver:
+    key, ended = request.key, verdict(request)
+    changes = Requests(connection.api).follow(key.namespace, lambda: deadline - time.monotonic())
+    while ended is None:
+        change = next((each for each in changes if each.key == key), None)
+        if change is None:
+            break
+        if change.is_gone:
+            raise NeedsHuman(Reason.INVALID_REQUEST, f"PromotionRequest {key} was deleted meanwhile")
+        seen = parse_request(change.resource)
+        if seen.generation < request.generation:
+            continue  # from before it was asked for again
+        if seen.status.observed_generation == seen.generation:
+            told.publish(seen.status)
+        request, ended = seen, verdict(seen)
+    is_ready = ended is not None and ended.is_ready
+    return HandedOver(
+        key, is_ready, ended.reason if ended is not None and not is_ready else "", _images(request, wanted)
+    )
+
+
+def _images(request: PromotionRequest, wanted: Sequence[WantedImage]) -> tuple[Ended, ...]:
+    by_name = {each.name: each for each in request.status.images}
+    by_image = {each.image: by_name[each.name] for each in request.containers if each.name in by_name}
+    is_seen = request.status.observed_generation == request.generation
+    left = "still going on" if is_seen else "no operator has looked at it; see whether one runs in the cluster"
+    return tuple(
+        Ended(each, by_image.get(each.image, ImageStatus(each.image, reason=Reason.PENDING, message=left)))
+        for each in wanted
+    )
