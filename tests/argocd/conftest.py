@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from argocd.shop import Shop
-from endtoend.conftest import Hear, digests, hear, operator, scene
+from endtoend.conftest import SETTINGS, Hear, digests, hear, running, scene
 from endtoend.scene import OURS, Scene
 from endtoend.waiting import eventually
 from localworld.application import APPLICATIONS
@@ -16,7 +16,14 @@ from localworld.controller import Controller
 from localworld.paths import REPOSITORY
 from localworld.world import World
 
-__all__ = ["digests", "hear", "operator", "scene"]  # fixtures
+__all__ = ["digests", "hear", "scene"]  # fixtures
+
+
+@pytest.fixture(scope="package")
+def operator(world: World, hear: Hear) -> Iterator[Controller]:
+    """The operator; it may be paused for as long as its Lease is good."""
+    with running(world, hear, SETTINGS | {"TRANSSHIP_LEASE_SECONDS": "30"}) as controller:
+        yield controller
 
 
 @pytest.fixture(scope="package", autouse=True)

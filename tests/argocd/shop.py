@@ -21,6 +21,7 @@ from localworld.world import SAMPLE_REPOSITORY
 IMAGE = SAMPLE_REPOSITORY
 """What the base calls its image; the overlay's `images:` says which it is."""
 HOOK = "promote-images"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/transship-system/leases/transship"
 WRITES = ("ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:CompleteLayerUpload", "ecr:CreateRepository")
 
 
@@ -107,6 +108,11 @@ class Shop:
             yield
         finally:
             process.send_signal(signal.SIGCONT)
+
+    def kill_operator(self) -> None:
+        """End the operator at once, and have nobody wait until its Lease has run out."""
+        self._operator.kill()
+        self.scene.admin.delete(LEASE)
 
     def slow_promotion(self, seconds: float) -> AbstractContextManager[None]:
         """Have the next promotion of this test take some seconds."""

@@ -155,7 +155,7 @@ def test_an_operator_killed_while_the_hook_waits_ends_it_after_its_restart(shop:
     with shop.slow_promotion(1.0):
         application = _waiting(shop)
 
-        operator.kill()
+        shop.kill_operator()
         assert shop.deployed() == ""
         operator.start()
 
@@ -172,7 +172,7 @@ def test_an_operator_that_starts_with_a_request_not_looked_at_yet_ends_its_hook(
     with shop.slow_promotion(1.0):
         application.sync()
         eventually(lambda: shop.scene.requests_of(HOOK), "the hook's request", poll=0.02)
-        operator.kill()
+        shop.kill_operator()
 
         operator.start()
 
@@ -185,7 +185,7 @@ def test_a_second_replica_takes_over_a_hook_that_waits(shop: Shop, operator: Con
     with shop.slow_promotion(1.0):
         application = _waiting(shop)
 
-        operator.kill()
+        shop.kill_operator()
 
         assert application.until_ended().phase == "Succeeded"
     shop.assert_deployed("v1.4.2")

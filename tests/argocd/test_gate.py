@@ -38,7 +38,7 @@ def test_a_sync_waits_while_no_operator_runs_and_goes_on_when_it_is_back(shop: S
     shop.scene.policy()
     shop.commit(hook(), deployment())
     application = shop.application()
-    operator.kill()
+    shop.kill_operator()
     application.sync()
     shop.until_waiting(application)
     assert shop.scene.get("Job", HOOK).get("status", {}) == {}, "nobody else is the Job's controller"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
@@ -49,12 +50,12 @@ def bulk_digests(world: World) -> Mapping[str, str]:
     return bulk.push(world)
 
 
-@pytest.fixture(scope="package")
-def operator(world: World, hear: Hear) -> Iterator[Controller]:
-    """The operator; a test may kill it, if it starts it again."""
+@contextmanager
+def running(world: World, hear: Hear, settings: Mapping[str, str] = SETTINGS) -> Iterator[Controller]:
+    """An operator whose logs and metrics are searched for secrets at the end."""
     install(world)
     try:
-        controller = Controller(world, SETTINGS)
+        controller = Controller(world, settings)
         controller.start()
     except WorldError as error:
         pytest.fail(f"The operator did not start: {error}", pytrace=False)
@@ -63,6 +64,13 @@ def operator(world: World, hear: Hear) -> Iterator[Controller]:
     controller.stop()
     assert '"operator started"' in controller.said
     hear("the operator's logs", controller.said)
+
+
+@pytest.fixture(scope="package")
+def operator(world: World, hear: Hear) -> Iterator[Controller]:
+    """The operator; a test may kill it, if it starts it again."""
+    with running(world, hear) as controller:
+        yield controller
 
 
 @pytest.fixture
