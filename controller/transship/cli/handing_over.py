@@ -67,14 +67,14 @@ def hand_over(given: Input, connection: Connection, timeout: str, watch: Watcher
     wanted = wanted_images(given.images, connection.namespace)
     for namespace in dict.fromkeys(each.namespace for each in wanted):
         covered, others = split([each for each in wanted if each.namespace == namespace], found)
-        left = tuple(Ended(each.wanted, None, each) for each in others)
-        if left:
-            handed.append(HandedOver(RequestKey(namespace, ""), is_ready=True, reason="", ended=left))
         for start in range(0, len(covered), MAX_IMAGES):
             part = covered[start : start + MAX_IMAGES]
             request = _ask(_resource(given.name, namespace, part, timeout), connection)
             out.say(f"PromotionRequest {request.key}")
             handed.append(_follow(request, part, connection, deadline, Told(watch)))
+        left = tuple(Ended(each.wanted, None, each) for each in others)
+        if left:
+            handed.append(HandedOver(RequestKey(namespace, ""), is_ready=True, reason="", ended=left))
     return handed
 
 
