@@ -5,7 +5,8 @@ is added at the end of the list, in the style the file has.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import yaml
 from ruamel.yaml import YAML
@@ -62,24 +63,39 @@ def add_entry(source: Source, root: Node, fields: Mapping[str, str]) -> list[Spl
     Raises:
         NeedsHuman: InvalidRequest: the kustomization is written in braces.
     """
+    inside = ", ".join(f"{name}: {_plain(each)}" for name, each in fields.items())
+    return _add_item(source, root, "images", f"{{{inside}}}", partial(_entry_lines, fields))
+
+
+def add_resource(source: Source, root: Node, name: str) -> list[Splice]:
+    """The splices that add a file to `resources:`, which may not be there yet.
+
+    Raises:
+        NeedsHuman: InvalidRequest: the kustomization is written in braces.
+    """
+    return _add_item(source, root, "resources", name, lambda dash, gap: [f"{' ' * dash}-{' ' * gap}{name}"])
+
+
+def _add_item(
+    source: Source, root: Node, field: str, in_braces: str, lines_of: Callable[[int, int], list[str]]
+) -> list[Splice]:
+    """Add an item to a list; `lines_of` has it for so many columns before the dash, and behind it."""
     text = source.text
     if not isinstance(root, MappingNode) or is_flow(root):
-        raise refused(f"{source.name} is written in braces, as JSON is: add the entry to images by hand")
-    pair = next(((key, value) for key, value in pairs(root) if key.value == "images"), None)
+        raise refused(f"{source.name} is written in braces, as JSON is: add the entry to {field} by hand")
+    pair = next(((key, value) for key, value in pairs(root) if key.value == field), None)
     if pair is None:
-        dash, gap = _style(text, root, None)
         start = "" if text.endswith("\n") or not text else _newline(text)
-        lines = ["images:", *_entry_lines(fields, dash, gap)]
+        lines = [f"{field}:", *lines_of(*_style(text, root, None))]
         end = _newline(text) if text.endswith("\n") else ""
         return [Splice(len(text), len(text), start + _newline(text).join(lines) + end)]
     key, value = pair
     last = items(value)[-1] if items(value) else None
     if last is not None and is_flow(value):
-        inside = ", ".join(f"{name}: {_plain(each)}" for name, each in fields.items())
-        return [Splice(last.end_mark.index, last.end_mark.index, f", {{{inside}}}")]
-    dash, gap = _style(text, root, value if last is not None else None)
+        return [Splice(last.end_mark.index, last.end_mark.index, f", {in_braces}")]
+    style = _style(text, root, value if last is not None else None)
     at = _line_end(text, _content_end(last) if last is not None else key.end_mark.index)
-    added = "".join(_newline(text) + line for line in _entry_lines(fields, dash, gap))
+    added = "".join(_newline(text) + line for line in lines_of(*style))
     if last is not None:
         return [Splice(at, at, added)]
     return [*_emptied(text, key, value), Splice(at, at, added)]
