@@ -60,6 +60,11 @@ COMMANDS: Mapping[str, Place] = {
         "Promote the images of overlays, and prove that they are there.",
         _OVERLAYS,
     ),
+    "check": Place(
+        "transship.cli.check:check_command",
+        "Check that every image of overlays is pinned, exists at the source, and that a hook names it.",
+        _OVERLAYS,
+    ),
     "explain": Place(
         "transship.cli.explain:explain_command",
         "Say why a PromotionRequest does not go on and what to do, or what would become of an image.",

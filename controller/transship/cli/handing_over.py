@@ -3,7 +3,6 @@
 Its name is computed from the overlay and its images, so that a pipeline that runs again finds the same request.
 """
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from transship.cli import configuration
 from transship.cli.inputs import STANDARD_INPUT, Input
 from transship.cli.kube import Connection
 from transship.cli.output import Output
-from transship.cli.planning import WantedImage, split, wanted_images
+from transship.cli.planning import NOT_IN_NAMES, WantedImage, containers, split, wanted_images
 from transship.cli.progress import Watcher
 from transship.cli.promoting import Ended, Told
 from transship.cli.wait import verdict
@@ -35,8 +34,6 @@ from transship.promotion.workload import ContainerImage, WorkloadKey
 
 MAX_IMAGES = 64
 """One request may name so many (manifests/crd)."""
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
-_MAX_CONTAINER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +76,9 @@ def hand_over(given: Input, connection: Connection, timeout: str, watch: Watcher
 
 
 def _resource(name: str, namespace: str, wanted: Sequence[WantedImage], timeout: str) -> dict[str, Any]:
-    images = _containers(wanted)
+    images = containers(wanted)
     folder = "stream" if name == STANDARD_INPUT else Path(name).resolve().stem
-    owner = WorkloadKey("Overlay", namespace, _NOT_IN_NAMES.sub("-", folder.lower()).strip("-") or "overlay")
+    owner = WorkloadKey("Overlay", namespace, NOT_IN_NAMES.sub("-", folder.lower()).strip("-") or "overlay")
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -91,19 +88,6 @@ def _resource(name: str, namespace: str, wanted: Sequence[WantedImage], timeout:
             "timeout": timeout,
         },
     }
-
-
-def _containers(wanted: Sequence[WantedImage]) -> list[ContainerImage]:
-    """The images by the names of their first containers, made to be different."""
-    named: dict[str, str] = {}
-    for each in wanted:
-        asked = _NOT_IN_NAMES.sub("-", each.found[0].container.lower())[:_MAX_CONTAINER].strip("-") or "image"
-        name, count = asked, 1
-        while name in named:
-            count += 1
-            name = f"{asked}-{count}"
-        named[name] = each.image
-    return [ContainerImage(name, image) for name, image in named.items()]
 
 
 def _ask(resource: dict[str, Any], connection: Connection) -> PromotionRequest:

@@ -3,6 +3,7 @@
 Here and in `looking` nothing is written: rights to read are enough.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,10 @@ from transship.promotion.promoter import Occasion, Promoter
 from transship.promotion.report import Job
 from transship.promotion.request import PromotionRequest, parse_request
 from transship.promotion.status import format_time
+from transship.promotion.workload import ContainerImage
 
+NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
+_MAX_CONTAINER = 50
 Calls = Mapping[str, Mapping[str, int]]
 """Calls of AWS's APIs, by registry and action."""
 
@@ -191,6 +195,19 @@ def plan(
         for each, job in zip(covered, jobs, strict=True):
             planned[namespace, each.image] = _planned(each, job, looking)
     return tuple(planned[each.namespace, each.image] for each in wanted)
+
+
+def containers(wanted: Sequence[WantedImage]) -> list[ContainerImage]:
+    """The images by the names of the first containers that run them, made to be different."""
+    named: dict[str, str] = {}
+    for each in wanted:
+        asked = NOT_IN_NAMES.sub("-", each.found[0].container.lower())[:_MAX_CONTAINER].strip("-") or "image"
+        name, count = asked, 1
+        while name in named:
+            count += 1
+            name = f"{asked}-{count}"
+        named[name] = each.image
+    return [ContainerImage(name, image) for name, image in named.items()]
 
 
 def request_of(namespace: str, wanted: Sequence[WantedImage], timeout: str = "30m") -> PromotionRequest:

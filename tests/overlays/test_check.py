@@ -1,0 +1,173 @@
+"""`transship check`: what is wrong with an overlay before it is committed, and what --fix mends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.command import Said
+from overlays.conftest import DESTINATION, SOURCE, Shop
+from overlays.test_plan import pod
+
+HOOK = "promote-images.yaml"
+
+
+def reasons(said: Said) -> list[str]:
+    (overlay,) = json.loads(said.out)["overlays"]
+    return [each["reason"] for each in overlay["findings"]]
+
+
+def check(shop: Shop, *arguments: str | Path, **environment: str) -> Said:
+    return shop.run("check", *arguments, "-o", "json", **environment)
+
+
+@pytest.fixture
+def nobody() -> dict[str, str]:
+    """An environment in which nothing can be asked: a proxy that is nowhere, and no credentials."""
+    return {"HTTPS_PROXY": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+
+
+def test_nothing_is_wrong_with_an_image_that_is_there_and_that_a_hook_names(shop: Shop) -> None:
+    shop.push("v1")
+    shop.let_in()
+    overlay = shop.overlay("production", shop.reference("v1"))
+    assert check(shop, overlay, "--fix").status == 0
+    said = shop.run("check", overlay)
+    assert (said.status, said.out, said.err) == (0, "", "")
+
+
+def test_an_image_that_the_source_lacks_is_found_by_rights_to_read_the_source_alone(shop: Shop) -> None:
+    shop.push("v1")
+    shop.let_in()
+    said = check(shop, shop.overlay("production", shop.reference("v9")), "--no-hook")
+    assert (said.status, reasons(said)) == (1, ["SourceMissing"])
+    said = check(shop, shop.overlay("production", shop.reference("v1")), "--no-hook")
+    assert (said.status, reasons(said)) == (0, [])
+
+
+def test_offline_nobody_is_asked(shop: Shop, nobody: dict[str, str]) -> None:
+    overlay = shop.overlay("production", shop.reference("v9"))
+    assert check(shop, overlay, "--no-hook", "--offline", **nobody).status == 0
+    shop.policy(tags={"deny": ["v9"]})
+    said = check(shop, overlay, "--no-hook", "--offline", **nobody)
+    assert (said.status, reasons(said)) == (1, ["TagDenied"])
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "found"),
+    [
+        (":v1", [], []),
+        (":v1", ["--pinned"], ["Unpinned"]),
+        (f":v1@sha256:{'0' * 64}", ["--pinned"], []),
+        ("", [], ["Unpinned"]),
+        (":v1:v2", [], ["InvalidImage"]),
+    ],
+)
+def test_what_counts_as_pinned(shop: Shop, version: str, options: list[str], found: list[str]) -> None:
+    image = f"{DESTINATION}/{shop.repository}{version}"
+    said = check(shop, shop.overlay("production", image), "--no-hook", "--offline", *options)
+    assert reasons(said) == found
+
+
+def test_an_image_that_no_hook_names_is_found_and_fixed_and_then_nothing_is_left_to_fix(shop: Shop) -> None:
+    overlay = shop.overlay("production", shop.reference("v1"))
+    said = check(shop, overlay, "--offline")
+    assert (said.status, reasons(said)) == (2, ["Uncovered"])
+    fixed = shop.run("check", overlay, "--offline", "--fix")
+    assert (fixed.status, fixed.out) == (0, "")
+    assert "+  - promote-images.yaml" in fixed.err or "+- promote-images.yaml" in fixed.err
+    hook = yaml.safe_load((overlay / HOOK).read_text())
+    assert hook["spec"]["managedBy"] == "transship.dev/promotion"
+    assert hook["spec"]["template"]["spec"]["containers"] == [{"name": "app", "image": shop.reference("v1")}]
+    before = (overlay / HOOK).stat().st_mtime_ns
+    again = shop.run("check", overlay, "--offline", "--fix")
+    assert (again.status, again.err) == (0, "")
+    assert (overlay / HOOK).stat().st_mtime_ns == before
+
+
+def test_the_hook_is_written_so_that_images_keeps_deciding_for_it(shop: Shop) -> None:
+    overlay = shop.overlay("production", "shop/checkout")
+    kustomization = overlay / "kustomization.yaml"
+    entry = f"images: # the version\n- name: shop/checkout\n  newName: {DESTINATION}/{shop.repository}\n  newTag: v1\n"
+    kustomization.write_text(kustomization.read_text() + entry)
+    assert shop.run("check", overlay, "--offline", "--fix").status == 0
+    assert 'image: "shop/checkout"' in (overlay / HOOK).read_text()
+    assert "images: # the version" in kustomization.read_text()
+    kustomization.write_text(kustomization.read_text().replace("newTag: v1", "newTag: v2"))
+    assert reasons(check(shop, overlay, "--offline")) == []
+
+
+def test_a_hook_of_ours_follows_when_images_come_and_go(shop: Shop) -> None:
+    overlay = shop.overlay("production", shop.reference("v1"))
+    assert shop.run("check", overlay, "--offline", "--fix").status == 0
+    shop_again = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    (overlay / "deployment.yaml").write_text(yaml.safe_dump(pod("app", shop.reference("v2"))))
+    assert "promote-images.yaml" in shop_again["resources"]
+    assert sorted(reasons(check(shop, overlay, "--offline"))) == ["Stale", "Uncovered"]
+    assert shop.run("check", overlay, "--offline", "--fix").status == 0
+    assert shop.reference("v2") in (overlay / HOOK).read_text()
+
+
+def test_a_hook_that_somebody_wrote_is_theirs(shop: Shop) -> None:
+    overlay = shop.overlay("production", shop.reference("v1"))
+    (overlay / HOOK).write_text("# mine\n")
+    said = shop.run("check", overlay, "--offline", "--fix")
+    assert said.status == 1
+    assert "was not written by this command" in said.err
+    assert (overlay / HOOK).read_text() == "# mine\n"
+
+
+def test_a_hook_of_a_base_is_not_written_from_above(shop: Shop) -> None:
+    base = shop.overlay("base", shop.reference("v1"))
+    assert shop.run("check", base, "--offline", "--fix").status == 0
+    overlay = shop.folder / "production"
+    overlay.mkdir()
+    (overlay / "more.yaml").write_text(yaml.safe_dump(pod("more", shop.reference("v2"))))
+    kustomization: dict[str, Any] = {"resources": ["../base", "more.yaml"], "namespace": "shop"}
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    said = shop.run("check", overlay, "--offline", "--fix")
+    assert said.status == 1
+    assert "name the images there" in said.err
+    assert not (overlay / HOOK).exists()
+
+
+def test_a_promotion_request_names_images_as_well_as_a_hook_does(shop: Shop) -> None:
+    request = {
+        "apiVersion": "transship.dev/v1alpha1",
+        "kind": "PromotionRequest",
+        "metadata": {"name": "all", "namespace": "shop"},
+        "spec": {"containers": [{"name": "c0", "image": shop.reference("v1")}]},
+    }
+    stream = yaml.safe_dump_all([pod("a", shop.reference("v1")), request])
+    said = shop.run("check", "-f", "-", "--offline", "-o", "json", stdin=stream)
+    assert (said.status, reasons(said)) == (0, [])
+
+
+def test_images_that_no_policy_speaks_of_are_passed_over(shop: Shop) -> None:
+    said = check(shop, shop.overlay("production", "docker.io/library/nginx:1"), "--offline")
+    assert (said.status, reasons(said)) == (0, [])
+    said = check(shop, shop.overlay("production", f"{DESTINATION}/other/app:v1"), "--offline")
+    assert (said.status, reasons(said)) == (1, ["NotCovered"])
+
+
+def test_a_source_that_may_not_be_read_is_told(shop: Shop) -> None:
+    shop.push("v1")
+    said = check(shop, shop.overlay("production", shop.reference("v1")), "--no-hook")
+    assert (said.status, reasons(said)) == (1, ["Denied"])
+    assert SOURCE in json.loads(said.out)["overlays"][0]["findings"][0]["message"]
+
+
+def test_names_are_the_images_that_are_wrong_and_a_table_says_where(shop: Shop) -> None:
+    overlay = shop.overlay("production", shop.reference("v1"))
+    assert shop.run("check", overlay, "--offline", "-o", "name").out == f"{shop.reference('v1')}\n"
+    said = shop.run("check", overlay, "--offline")
+    assert "Deployment shop/app (app)" in said.out
+    assert "Uncovered" in said.out
+
+
+def test_fix_needs_an_overlay(shop: Shop) -> None:
+    said = shop.run("check", "-f", "-", "--fix", stdin=yaml.safe_dump(pod("a", "x")))
+    assert (said.status, said.out) == (1, "")
+    assert "leave -f out" in said.err
