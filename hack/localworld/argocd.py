@@ -59,11 +59,12 @@ class ArgoCD:
 
     Args:
         cluster: A running control plane of this machine.
-        wave_delay: Seconds that it waits after each wave but the last; 2 where nobody says otherwise. May be changed
-            before the controller is started again.
+        wave_delay: Seconds that it waits after each wave but the last, 2 where nobody says otherwise. With 0 it may
+            judge a hook by what its watch told of the last sync's hook of that name, and the gate is open. May be
+            changed before the controller is started again.
     """
 
-    def __init__(self, cluster: Cluster, *, wave_delay: int = 0) -> None:
+    def __init__(self, cluster: Cluster, *, wave_delay: int = 1) -> None:
         self._cluster = cluster
         self.wave_delay = wave_delay
         self._directory = Path(tempfile.mkdtemp(prefix="transship-argocd-"))

@@ -50,17 +50,6 @@ def no_health_check(argocd: ArgoCD, collected: None) -> None:
     argocd.configure(dict.fromkeys(_health_check()))
 
 
-@pytest.fixture
-def default_wave_delay(argocd: ArgoCD) -> Iterator[None]:
-    """Argo CD waits two seconds after each wave but the last, as it does where nobody says otherwise."""
-    for seconds in (2, 0):
-        argocd.stop_controller()
-        argocd.wave_delay = seconds
-        argocd.start_controller()
-        if seconds:
-            yield
-
-
 @pytest.fixture(scope="package")
 def collected(world: World, operator: Controller) -> None:
     """The garbage collector knows PromotionRequests: it looks for new kinds twice a minute.

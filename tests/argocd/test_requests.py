@@ -1,8 +1,4 @@
-"""A PromotionRequest as a resource of the application: in a wave before the Deployment, or as a PreSync hook.
-
-In a wave it is changed in place, and Argo CD judges what its watch told last: that may be the verdict about the old tag
-when nothing is waited after the wave (ARGOCD_SYNC_WAVE_DELAY=0). Hence the default delay where a tag changes.
-"""
+"""A PromotionRequest as a resource of the application: in a wave before the Deployment, or as a PreSync hook."""
 
 import pytest
 
@@ -24,11 +20,11 @@ def test_the_deployment_is_applied_only_after_the_request_is_ready(shop: Shop, f
     application = shop.application()
     with shop.operator_paused():
         application.sync()
-        waiting = shop.until_waiting(application, KIND)
+        named = f"transship.dev/{KIND}/{HOOK}"
+        application.until(lambda seen: named in seen.message, "it says what it waits for")
         assert shop.deployed() == ""
 
     ended = application.until_ended()
-    assert f"transship.dev/{KIND}/{HOOK}" in waiting.message
     assert ended.phase == "Succeeded", ended
     shop.assert_deployed("v1.4.2")
     assert condition(shop.scene.get(KIND, HOOK), "Ready")["status"] == "True"
@@ -36,7 +32,7 @@ def test_the_deployment_is_applied_only_after_the_request_is_ready(shop: Shop, f
 
 
 @EVERY_FORM
-@pytest.mark.usefixtures("health_check", "default_wave_delay")
+@pytest.mark.usefixtures("health_check")
 def test_a_new_tag_is_waited_for_though_the_request_was_ready_for_the_old_one(shop: Shop, form: dict[str, str]) -> None:
     shop.scene.policy()
     shop.commit(request(**form), deployment(), tag="v1.4.1")
@@ -95,7 +91,7 @@ def test_self_heal_of_the_deployment_alone_does_not_ask_the_request_again(shop: 
     assert (now["uid"], now["generation"]) == (made["uid"], made["generation"])
 
 
-@pytest.mark.usefixtures("health_check", "default_wave_delay")
+@pytest.mark.usefixtures("health_check")
 def test_a_selective_sync_that_names_the_request_is_gated(shop: Shop) -> None:
     shop.scene.policy()
     shop.commit(request(wave="-1"), deployment(), tag="v1.4.1")
