@@ -31,10 +31,10 @@ def _health_check(argocd: ArgoCD) -> Iterator[None]:
 
 @pytest.fixture
 def _usual_wave_delay(argocd: ArgoCD) -> Iterator[None]:
-    usual, argocd._wave_delay = argocd._wave_delay, USUAL_WAVE_DELAY
+    usual, argocd.wave_delay = argocd.wave_delay, USUAL_WAVE_DELAY
     _restart_controller(argocd)
     yield
-    argocd._wave_delay = usual
+    argocd.wave_delay = usual
     _restart_controller(argocd)
 
 
