@@ -1,0 +1,124 @@
+"""`transship login-check`: who one is, and what one may do, seen on the ECR twin without writing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from aws.conftest import Aws
+from aws.fleet import DEVELOPMENT, PRODUCTION, ROLE, SAID
+from aws.test_policy_commands import resource
+from transship.cli.app import app
+
+Check = Callable[..., Result]
+BY_ROLE = {"registry": str(DEVELOPMENT), "roleArn": ROLE, "externalId": "transship-example"}
+CONTROLLER = "arn:aws:iam::222222222222:user/transship-controller"
+
+
+@pytest.fixture
+def check(aws: Aws, tmp_path: Path) -> Check:
+    """Run the command as somebody with a file of one policy."""
+
+    def run(*arguments: str, who: str = "transship-controller", **spec: Any) -> Result:
+        aws.act_as(who)
+        file = tmp_path / "policy.yaml"
+        file.write_text(yaml.safe_dump(resource(**{"source": BY_ROLE, **spec})))
+        result = CliRunner().invoke(app, ["login-check", "-f", str(file), *arguments])
+        SAID.append(result.output)
+        return result
+
+    return run
+
+
+def steps(result: Result) -> dict[str, tuple[str, str]]:
+    return {each["step"]: (each["finding"], each["message"]) for each in json.loads(result.stdout)[0]["steps"]}
+
+
+def test_who_one_is_on_each_side_and_how_long_the_token_is_good_for(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+
+    result = check("--repository", path, "-o", "json")
+
+    found = steps(result)
+    assert result.exit_code == 0, result.output
+    assert "assumed-role/transship-source/transship-shop" in found["source identity"][1]
+    assert found["destination identity"] == ("ok", CONTROLLER)
+    for side, registry in (("source", DEVELOPMENT), ("destination", PRODUCTION)):
+        finding, message = found[f"{side} token"]
+        assert finding == "ok"
+        assert message.startswith(f"good for {registry}, 0s old, for another 11h")
+    assert found["source read"] == ("ok", f"may look into {DEVELOPMENT}/{path}")
+    assert found["destination repository"][1] == f"{PRODUCTION}/{path} does not exist, and has to be created"
+
+
+def test_nothing_is_written(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
+    aws.twin.ledger.reset()
+    check("--repository", path)
+    assert {row["action"].partition(":")[2] for row in aws.twin.ledger.rows()} <= {
+        "AssumeRole",
+        "GetCallerIdentity",
+        "GetAuthorizationToken",
+        "DescribeRepositories",
+        "BatchGetImage",
+        "DescribeImages",
+        "ListImages",
+    }
+
+
+def test_what_may_be_written_is_told_with_its_statement_and_not_claimed(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
+    result = check("--repository", path, "-o", "json")
+    assert steps(result)["destination read"] == ("ok", f"may look into {PRODUCTION}/{path}")
+    (write,) = (each for each in json.loads(result.stdout)[0]["steps"] if each["step"] == "destination write")
+    assert write["finding"] == "unchecked"
+    assert "ecr:PutImage" in write["statement"]["Action"]
+
+
+def test_a_repository_that_may_not_be_read_comes_with_the_statement_that_is_missing(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    result = check("--repository", path, "-o", "json", source={"registry": str(DEVELOPMENT)})
+    (missing,) = (each for each in json.loads(result.stdout)[0]["steps"] if each["finding"] == "missing")
+    assert result.exit_code == 1
+    assert missing["statement"]["Effect"] == "Allow"
+    assert "ecr:BatchGetImage" in missing["statement"]["Action"]
+
+
+def test_a_role_that_may_not_be_assumed_is_told_and_the_other_side_is_looked_at(aws: Aws, check: Check) -> None:
+    wrong = {**BY_ROLE, "externalId": "an-external-id-that-is-wrong"}
+    result = check("-o", "json", source=wrong)
+    found = steps(result)
+    assert result.exit_code == 1
+    assert "sts:AssumeRole" in found["source identity"][1]
+    assert found["destination identity"] == ("ok", CONTROLLER)
+
+
+def test_without_a_repository_to_try_nothing_is_said_of_rights(check: Check) -> None:
+    result = check(repositories=["shop/*"])
+    assert result.exit_code == 0
+    assert result.stdout.count("name a repository with --repository") == 2
+
+
+def test_the_repository_that_a_policy_spells_out_is_tried(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    assert f"may look into {DEVELOPMENT}/{path}" in check(repositories=["shop/*", path]).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nobody"], "there is no PromotionPolicy nobody; there are shop"),
+        (["--repository", "UPPER"], "--repository 'UPPER': repository"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_one_sentence(arguments: list[str], sentence: str, check: Check) -> None:
+    result = check(*arguments)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,197 @@
+"""What holds of every command: how fast it helps, how it is called, how it ends, and that its page is what it says."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.command import SECONDS, Command
+from manifests.examples import full_policy, minimal_policy
+from reference import commands, schemas
+from transship.cli.app import COMMANDS, load
+from transship.cli.schema import violations
+from transship.promotion.advice import ADVICE
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"boto3", "botocore", "kubernetes", "kopf", "ruamel", "urllib3", "pydantic", "structlog", "yaml"}
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_help_loads_nothing_that_takes_long(alone: Command) -> None:
+    program = (
+        "import sys; from transship.cli import main\ntry: main()\nfinally: print(sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help"],
+        env={"HOME": str(alone.home), "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert "Makes container images arrive" in done.stdout
+    assert not {name.partition(".")[0] for name in ast.literal_eval(done.stderr)} & HEAVY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_help_lists_of_a_command_is_what_the_command_says(name: str) -> None:
+    text = " ".join((load(name).help or "").split())
+    assert text.startswith(COMMANDS[name].summary)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_listed_and_helps(name: str, alone: Command) -> None:
+    assert name in alone("--help").out
+    said = alone(name, "--help")
+    assert said.status == 0
+    assert f"transship {name}" in said.out
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["status", "--nonsense"], ["copy"], ["policy", "nonsense"], []])
+def test_wrong_usage_is_an_error_and_not_something_to_do(arguments: list[str], alone: Command) -> None:
+    said = alone(*arguments)
+    assert (said.status, said.out if arguments else "") == (1, "")
+
+
+def test_as_a_plugin_of_kubectl_it_is_called_so(alone: Command, tmp_path: Path) -> None:
+    plugin = tmp_path / "kubectl-transship"
+    plugin.write_text(f"#!{sys.executable}\nfrom transship.cli import main\nmain()\n")
+    plugin.chmod(0o755)
+    done = subprocess.run(
+        [str(plugin), "status", "--help"], check=True, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert "Usage: kubectl transship status" in done.stdout
+
+
+def test_kubectl_finds_the_plugin(kubectl: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "kubectl-transship"
+    plugin.write_text(f"#!{sys.executable}\nfrom transship.cli import main\nmain()\n")
+    plugin.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [str(kubectl), "transship", "version"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.stdout.startswith("transship ")
+
+
+def test_both_names_are_installed() -> None:
+    scripts = (ROOT / "pyproject.toml").read_text()
+    assert 'transship = "transship.cli:main"' in scripts
+    assert 'kubectl-transship = "transship.cli:main"' in scripts
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("transship st", ["status"]),
+        ("transship policy l", ["lint"]),
+        ("transship status --all", ["--all-namespaces"]),
+        ("transship status -o ", ["table", "json", "yaml", "name"]),
+    ],
+)
+def test_bash_completes_commands_options_and_their_values(words: str, completed: list[str], alone: Command) -> None:
+    """The script runs in a real bash, in which the program is on PATH."""
+    script = alone("completion", "bash").out
+    folder = alone.home / "bin"
+    folder.mkdir()
+    (folder / "transship").write_text(f'#!/bin/sh\nexec {sys.executable} -m transship "$@"\n')
+    (folder / "transship").chmod(0o755)
+    given = words.split(" ")
+    ask = f"""{script}
+COMP_WORDS=({" ".join(each or "''" for each in given)}); COMP_CWORD={len(given) - 1}
+_transship_completion transship; printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        [shutil.which("bash") or "bash", "-c", ask],
+        env={"HOME": str(alone.home), "PATH": f"{folder}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.stdout.split() == completed
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "complete -o default -F _transship_completion transship"),
+        ("zsh", "compdef _transship_completion transship"),
+        ("fish", "complete --command transship"),
+    ],
+)
+def test_each_shell_gets_its_own_script(shell: str, line: str, alone: Command) -> None:
+    said = alone("completion", shell)
+    assert (said.status, said.err) == (0, "")
+    assert line in said.out
+
+
+def test_fish_and_zsh_are_answered(alone: Command) -> None:
+    fish = alone(
+        _TRANSSHIP_COMPLETE="complete_fish", _TYPER_COMPLETE_FISH_ACTION="get-args", _TYPER_COMPLETE_ARGS="transship wa"
+    )
+    zsh = alone(_TRANSSHIP_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="transship wa")
+    assert fish.out.split("\t")[0].strip() == "wait"
+    assert '"wait"' in zsh.out
+
+
+def test_a_shell_that_is_not_known_is_refused(alone: Command) -> None:
+    assert alone("completion", "cmd").status == 1
+
+
+def test_an_unwritten_result_ends_without_a_traceback(alone: Command) -> None:
+    with alone.start("--help") as child:
+        child.stdout.close()
+        err = child.stderr.read()
+        child.wait(timeout=SECONDS)
+    assert "Traceback" not in err
+
+
+def test_the_page_of_the_commands_is_what_the_commands_say() -> None:
+    assert commands.PAGE.read_text() == commands.page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", schemas.files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_schemas_are_those_of_the_definitions(path: Path) -> None:
+    assert path.read_text() == schemas.files()[path], "run `make docs`"
+
+
+def test_every_reason_on_the_page_of_requests_has_the_same_advice() -> None:
+    page = (ROOT / "docs/reference/promotionrequest.md").read_text()
+    for reason, advice in ADVICE.items():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{reason}` |"))
+        assert row.replace("`", "") == f"| {reason} | {advice.meaning} | {advice.remedy} |".replace("`", "")
+
+
+def schema(name: str) -> Any:
+    return json.loads((ROOT / "docs/schemas" / f"{name}.json").read_text())
+
+
+def test_examples_and_samples_fit_the_schemas() -> None:
+    for policy in (minimal_policy(), full_policy()):
+        assert list(violations(schema("promotionpolicy"), policy)) == []
+    samples = [
+        each
+        for path in (ROOT / "manifests/samples").glob("*.yaml")
+        for each in yaml.safe_load_all(path.read_text())
+        if each and each["apiVersion"].startswith("transship.dev")
+    ]
+    assert {each["kind"] for each in samples} == {"PromotionPolicy", "PromotionRequest"}
+    for each in samples:
+        assert list(violations(schema(each["kind"].lower()), each)) == []
