@@ -5,6 +5,7 @@ that nobody who copies an image, or asks for help, should wait for. So what help
 holds it against the command.
 """
 
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,11 @@ COMMANDS: Mapping[str, Place] = {
     "check": Place(
         "transship.cli.check:check_command",
         "Check that every image of overlays is pinned, exists at the source, and that a hook names it.",
+        _OVERLAYS,
+    ),
+    "set-image": Place(
+        "transship.cli.set_image:set_image_command",
+        "Name another version of an image in an overlay, and show what changes.",
         _OVERLAYS,
     ),
     "explain": Place(
@@ -161,8 +167,10 @@ app = typer.Typer(
 
 
 @app.callback()
-def _commands() -> None:
-    """Keep `version` a command of its own, though typer sees no other."""
+def _commands(context: typer.Context) -> None:
+    """Take colours away where nobody wants them; `version` stays a command of its own, though typer sees no other."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 @app.command(rich_help_panel=_ITSELF)

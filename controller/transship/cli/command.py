@@ -61,5 +61,7 @@ def fail(sentence: str, code: int = Exit.ERROR) -> None:
     Raises:
         typer.Exit: always.
     """
-    typer.echo(f"transship: {sentence}", err=True)
+    from transship.cli.output import clean  # noqa: PLC0415 - which knows option groups from here
+
+    typer.echo(f"transship: {clean(sentence)}", err=True)
     raise typer.Exit(code)

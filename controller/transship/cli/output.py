@@ -69,7 +69,7 @@ class Output(OptionGroup):
         if self.output is Format.JSON:
             self.print(json.dumps(document, indent=2))
         elif self.output is Format.YAML:
-            self.print(yaml.safe_dump(document, sort_keys=False, allow_unicode=True).rstrip("\n"))
+            self.print(yaml.safe_dump(document, sort_keys=False).rstrip("\n"))
         elif self.output is Format.NAME:
             self.print("\n".join(clean(each) for each in names))
         else:
