@@ -1,6 +1,7 @@
 """The ways around the hook, and mistakes in one: each is told where people look, and what can be mended is."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_a_hook_says_by_annotations_how_long_to_try_by_which_policy_and_from_whi
     [
         ("timeout", "a while", "InvalidRequest", "annotation transship.dev/timeout is 'a while'; write a duration"),
         ("policy", "another", "NotCovered", "PromotionPolicy another, which the request names, does not let namespace"),
-        ("policy", "p" * 300, "InvalidRequest", "spec.policy"),
+        ("policy", "p" * 300, "InvalidRequest", "annotation transship.dev/policy has 300 characters"),
     ],
     ids=["a time-out that is none", "a policy that does not exist", "a policy name that none can have"],
 )
@@ -74,12 +75,13 @@ def test_a_hook_with_a_bad_option_fails_with_a_sentence(
     scene: Scene, annotation: str, value: str, reason: str, words: str
 ) -> None:
     scene.policy()
-    _hook(scene, scene.image(), **{f"transship.dev/{annotation}": value})
+    hook = _hook(scene, scene.image(), **{f"transship.dev/{annotation}": value})
 
     failed = scene.until_job("promote-images", "Failed")
 
     assert failed["reason"] == reason
     assert words in failed["message"]
+    assert words in _event(scene, hook["metadata"]["uid"], reason)["note"], "the reason outlives the hook"
 
 
 def test_the_policy_that_a_hook_names_settles_which_of_two_is_meant(scene: Scene) -> None:
@@ -157,8 +159,22 @@ def test_an_image_that_the_hook_leaves_out_is_told_until_the_hook_names_it(scene
     scene.admin.patch(path, {"spec": {"template": {"spec": {"containers": [{"name": "c1", "image": scene.image()}]}}}})
 
     _finding(scene, request["metadata"]["name"], "Ready", "True")
+    _finding(scene, request["metadata"]["name"], "Uncovered", "False")
     newest = scene.requests_of("promote-images")[-1]["metadata"]["name"]
     assert condition(scene.get("PromotionRequest", newest), "Uncovered").get("status", "False") == "False"
+
+
+def test_it_is_taken_back_when_the_workload_that_was_left_out_is_deleted(scene: Scene) -> None:
+    scene.policy()
+    _hook(scene, scene.image())
+    scene.until_job("promote-images", "Complete")
+    _deployment(scene, scene.image("v1.5.0"), name="worker")
+    (request,) = scene.requests_of("promote-images")
+    _finding(scene, request["metadata"]["name"], "Uncovered", "True")
+
+    scene.admin.delete(scene.path("Deployment", "worker"))
+
+    _finding(scene, request["metadata"]["name"], "Uncovered", "False")
 
 
 def _by_argo_cd(scene: Scene, image: str, name: str, **metadata: Any) -> Resource:
@@ -268,6 +284,24 @@ def test_pods_that_wait_for_what_was_promoted_are_made_anew_and_no_others(scene:
     eventually(lambda: metric(operator, "transship_pods_recreated_total") == before + 1, "one was counted")
     assert set(_pods(scene, "elsewhere")) == {elsewhere["metadata"]["uid"]}
     assert set(_pods(scene, "starting")) == {starting["metadata"]["uid"]}
+
+
+@pytest.mark.usefixtures("rights")
+def test_a_pod_that_waits_for_what_was_there_all_the_time_lacks_something_else_and_stays(scene: Scene) -> None:
+    # Pushed by somebody else, long ago: no request has written it.
+    scene.world.push_sample(["v1"], f"{scene.prefix}present")
+    scene.policy(watch={"workloads": False, "recreateWaitingPods": True})
+    scene.request(scene.image("v1", name=f"{scene.prefix}present"), name="brings-it")
+    scene.until_request("brings-it", "Promoted")
+    scene.admin.delete(scene.path("PromotionRequest", "brings-it"))
+    _deployment(scene, scene.image("v1", name=f"{scene.prefix}present"), replicas=1)
+    waiting = _waits(scene, "checkout")
+
+    scene.request(scene.image("v1", name=f"{scene.prefix}present"), scene.image(), name="again")
+    scene.until_request("again", "Promoted")
+    time.sleep(4)  # two of the three looks for pods
+
+    assert set(_pods(scene, "checkout")) == {waiting["metadata"]["uid"]}
 
 
 @pytest.mark.usefixtures("rights")

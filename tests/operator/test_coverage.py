@@ -1,6 +1,6 @@
 """What is told of applications whose hook names less than they run, and of syncs that did not wait."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from transship.operator.coverage import Coverage
 from transship.operator.known import Known
 from transship.promotion.conditions import Finding
 from transship.promotion.request import RequestKey, request_for
+from transship.promotion.status import format_time
 from transship.promotion.workload import Workload, parse_workload
 
 from . import world
@@ -19,8 +20,12 @@ OTHER = f"{world.DESTINATION}/shop/worker:v1"
 HOOK = "argocd.argoproj.io/hook"
 
 
-def tracked(application: str = "shop", **more: str) -> dict[str, str]:
-    return {"argocd.argoproj.io/tracking-id": f"{application}:x/y:shop/z", **more}
+def track(resource: dict[str, Any], application: str = "shop", **more: str) -> dict[str, Any]:
+    """Argo CD has applied it for an application."""
+    group, metadata = resource["apiVersion"].partition("/")[0], resource["metadata"]
+    place = f"{group}/{resource['kind']}:{metadata['namespace']}/{metadata['name']}"
+    metadata["annotations"] = {"argocd.argoproj.io/tracking-id": f"{application}:{place}", **more}
+    return resource
 
 
 class Bench:
@@ -33,25 +38,29 @@ class Bench:
 
     def has_hook(self, image: str = world.IMAGE) -> RequestKey:
         """The request of a hook of the application shop."""
-        job = world.hook(image=image)
-        job["metadata"]["annotations"] = tracked()
-        found = parse_workload(job)
+        found = parse_workload(track(world.hook(image=image)))
         made = self.cluster.create_request(request_for(found, found.images))
         assert made is not None
         return self.known.see_request(made)[0].key
 
     def runs(self, image: str = world.IMAGE, name: str = "checkout", application: str = "shop") -> Workload:
-        resource = world.deployment(name, image=image)
-        resource["metadata"]["annotations"] = tracked(application)
-        workload = parse_workload(resource)
+        workload = parse_workload(track(world.deployment(name, image=image), application))
         self.coverage.compare(workload, workload.images)
         return workload
 
     def has_resource(self, **annotations: str) -> RequestKey:
         """A request that Argo CD applied as a resource of the application shop."""
-        resource = world.request()
-        resource["metadata"]["annotations"] = tracked(**annotations)
-        return self.known.see_request(resource)[0].key
+        return self.known.see_request(track(world.request(), **annotations))[0].key
+
+    def promotes(self, key: RequestKey, minutes_ago: float = 0.0) -> None:
+        """A request of a hook has its verdict."""
+        found = self.cluster.request(key)
+        assert found is not None
+        moment = format_time(NOW - timedelta(minutes=minutes_ago))
+        status = {"phase": "Promoted", "observedGeneration": 1, "checkedAt": moment, "finishedAt": moment}
+        written = self.cluster.write_request_status(key, found["metadata"]["uid"], status)
+        assert written is not None
+        self.known.see_request(written)
 
 
 @pytest.fixture
@@ -106,18 +115,59 @@ def test_it_is_taken_back_when_the_workload_is_gone(bench: Bench) -> None:
     gone = bench.runs(OTHER, "worker")
 
     bench.coverage.forget(gone.key)
-    bench.runs()
 
     assert not only(bench.known.findings(key)).is_so
+    assert bench.promoted == [key, key], "the request has to be written again"
 
 
-def test_what_an_earlier_hook_named_is_covered_while_a_new_version_is_on_its_way(bench: Bench) -> None:
-    bench.has_hook()
+def test_what_the_hook_before_named_is_covered_while_a_rollout_goes_on_and_no_longer(bench: Bench) -> None:
+    before, now = bench.has_hook(), bench.has_hook(f"{world.DESTINATION}/shop/checkout:v2")
+    bench.promotes(before, minutes_ago=60)
+    bench.promotes(now, minutes_ago=9)
+    bench.runs()
+    assert bench.cluster.events == []
+
+    bench.promotes(now, minutes_ago=11)
+    bench.runs()
+    assert bench.cluster.events == ["Uncovered"], "the hook names another version than the one that runs"
+
+
+def test_a_rollback_is_covered_though_its_request_is_the_older_one(bench: Bench) -> None:
+    older, newer = bench.has_hook(), bench.has_hook(f"{world.DESTINATION}/shop/checkout:v2")
+    bench.promotes(newer, minutes_ago=60)
+    bench.promotes(older, minutes_ago=30)
+
+    bench.runs()
+
+    assert bench.cluster.events == []
+
+
+def test_a_version_that_is_being_promoted_does_not_uncover_the_one_that_runs(bench: Bench) -> None:
+    bench.promotes(bench.has_hook(), minutes_ago=60)
     bench.has_hook(f"{world.DESTINATION}/shop/checkout:v2")
 
     bench.runs()
 
     assert bench.cluster.events == []
+
+
+def test_another_namespace_can_neither_raise_nor_hide_anything(bench: Bench) -> None:
+    key = bench.has_hook()
+    foreign = track(world.deployment("forged", image=OTHER) | {})
+    foreign["metadata"] |= {"namespace": "elsewhere"}
+    workload = parse_workload(track(foreign))
+    bench.coverage.compare(workload, workload.images)
+    assert bench.known.findings(key) == []
+
+    forged = world.request("forged")
+    forged["metadata"] |= {"namespace": "elsewhere", "labels": {"app.kubernetes.io/managed-by": "transship"}}
+    forged["spec"] = {
+        "containers": [{"name": "app", "image": OTHER}],
+        "trigger": {"kind": "Job", "name": "promote-images", "application": "shop"},
+    }
+    bench.known.see_request(forged)
+    bench.runs(OTHER, "worker")
+    assert bench.cluster.events == ["Uncovered"]
 
 
 def test_an_application_without_a_hook_and_another_application_are_left_alone(bench: Bench) -> None:
@@ -163,8 +213,8 @@ def test_a_request_for_a_hook_job_is_no_gate_that_could_be_overtaken_by_a_missin
     ids=["let go and still there", "still held", "about to be deleted"],
 )
 def test_a_hook_whose_finalizer_is_gone(bench: Bench, change: dict[str, Any], told: list[str]) -> None:
-    resource = world.request()
-    resource["metadata"] |= {"annotations": tracked(**{HOOK: "PreSync"}), **change}
+    resource = track(world.request(), **{HOOK: "PreSync"})
+    resource["metadata"] |= change
     key = bench.known.see_request(resource)[0].key
 
     bench.coverage.let_go(key)

@@ -1,7 +1,9 @@
 """What the reconcilers write and when they look again, against an in-memory cluster."""
 
+import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +21,8 @@ from transship.operator.requests import RequestReconciler
 from transship.operator.workloads import WorkloadReconciler
 from transship.promotion.policy import PromotionPolicy
 from transship.promotion.promoter import Promoter
-from transship.promotion.request import PromotionRequest, RequestKey, parse_request
+from transship.promotion.request import PromotionRequest, RequestKey, parse_request, request_for
+from transship.promotion.status import Phase, RequestStatus
 from transship.promotion.upkeep import Inspection
 from transship.promotion.workload import ContainerImage, WorkloadKey
 
@@ -446,5 +449,55 @@ def test_a_stalled_request_is_looked_at_again_slowly(bench: Bench) -> None:
     assert found["status"]["phase"] == "Stalled"
     assert found["status"]["conditions"][0]["reason"] == "NotCovered"
     assert bench.request_queue._failures == {}
-    assert len(bench.request_queue._due) == 1
     assert bench.cluster.events == ["NotCovered"]
+    (due,) = bench.request_queue._due.values()
+    assert 7 < due - time.monotonic() < 13, "soon at first"
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 10), (1, 30), (5, 150), (60, 300)])
+def test_the_longer_a_request_is_stalled_the_later_it_is_looked_at_again(
+    bench: Bench, minutes: int, seconds: float
+) -> None:
+    status = RequestStatus(phase=Phase.STALLED, started_at=NOW - timedelta(minutes=minutes))
+
+    assert bench.requests._recheck(status) == seconds
+
+
+def test_a_hook_whose_request_was_there_before_its_watch_told_of_it_has_it_looked_at(bench: Bench) -> None:
+    # As after a start: the predecessor made the request, and was killed before it looked at it.
+    bench.sees_hook()
+    hook = bench.known.workload(HOOK)
+    assert hook is not None
+    made = bench.cluster.create_request(request_for(hook, hook.images))
+    assert made is not None
+
+    bench.hook_reconciled()
+    assert len(bench.promoted) == 1
+
+    assert bench.known.see_request(made)[1] is False, "what its watch tells later is no news"
+
+
+def test_a_hook_that_is_refused_before_there_is_a_request_leaves_an_event(bench: Bench) -> None:
+    resource = world.hook()
+    resource["metadata"]["annotations"] = {"transship.dev/timeout": "soon"}
+    bench.cluster.put("Job", resource)
+    bench.known.see_workload(resource)
+
+    assert _types(bench.hook_reconciled()) == ["FailureTarget", "Failed"]
+    assert bench.cluster.events == ["InvalidRequest"]
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_a_hook_without_managed_by_is_told_whether_or_not_a_policy_watches(bench: Bench, *, watches: bool) -> None:
+    bench.known.see_namespace(world.namespace())
+    bench.known.see_policy(world.policy(watch={"workloads": watches}))
+    resource = world.hook()
+    del resource["spec"]["managedBy"]
+    resource["metadata"]["annotations"] = {"argocd.argoproj.io/hook": "PreSync", "transship.dev/hook": "true"}
+    bench.cluster.put("Job", resource)
+    bench.known.see_workload(resource)
+
+    with suppress(RetryLater):
+        bench.workloads.reconcile(HOOK, bench.workload_queue)
+
+    assert bench.cluster.events[0] == "ManagedByMissing"

@@ -225,3 +225,12 @@ def test_what_was_never_the_case_is_not_mentioned_and_what_was_is_taken_back() -
 
     assert [(each.status, each.last_transition_time) for each in back.conditions] == [("False", LATER)]
     assert conditions.with_findings(found, [SEEN], 8, LATER) == found
+
+
+def test_what_an_earlier_promotion_wrote_was_already_present_this_time() -> None:
+    copied = ImageStatus("app", outcome=Outcome.COPIED, reason=Reason.PROMOTED, message="copied", finished_at=START)
+
+    first = judge([copied], is_working=False, is_overdue=False, since=START)
+    again = judge([copied], is_working=False, is_overdue=False, since=LATER)
+
+    assert (first.message, again.message) == ("1 image promoted: 1 copied", "1 image promoted: 1 already present")

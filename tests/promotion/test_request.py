@@ -186,6 +186,28 @@ def test_a_timeout_that_cannot_be_taken_is_refused_with_a_sentence(text: str) ->
     assert len(refused.value.message) < 200
 
 
+@pytest.mark.parametrize(
+    ("images", "options", "words"),
+    [
+        ([ContainerImage(f"c{number}", "shop/app:v1") for number in range(70)], Options(), "these are 70 images"),
+        ([ContainerImage("app", "a" * 2000)], Options(), "the image of app has 2000 characters"),
+        (IMAGES, Options(policy="p" * 300), "annotation transship.dev/policy has 300 characters"),
+    ],
+    ids=["too many images", "an image string that is too long", "a policy name that is too long"],
+)
+def test_what_does_not_fit_into_a_request_is_refused_in_our_own_words(
+    images: list[ContainerImage], options: Options, words: str
+) -> None:
+    hook = replace(workload(is_hook=True), origin=Origin(options=options))
+
+    with pytest.raises(NeedsHuman) as refused:
+        request_for(hook, images)
+
+    assert refused.value.reason == Reason.INVALID_REQUEST
+    assert words in refused.value.message
+    assert len(refused.value.message) < 250
+
+
 def test_only_the_images_that_are_to_be_promoted_are_named() -> None:
     made = request_for(workload(), iter(IMAGES[:1]))
     assert made["spec"]["containers"] == [{"name": "app", "image": "shop/app:v1"}]

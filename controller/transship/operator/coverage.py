@@ -6,7 +6,7 @@ request that was to be the gate.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from transship.errors import Reason
@@ -14,9 +14,13 @@ from transship.operator.known import Known
 from transship.operator.ports import Cluster, Metrics
 from transship.promotion.conditions import Finding
 from transship.promotion.request import PromotionRequest, RequestKey
+from transship.promotion.status import Phase
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey
 
 _TOLD_AT_MOST = 3
+_ROLLOUT = timedelta(minutes=10)
+"""For so long after a hook's end workloads may still name what the hook before it named."""
+_COVERED = Finding(Reason.UNCOVERED, is_so=False, message="the hook names every image of the application")
 
 
 class Coverage:
@@ -49,13 +53,13 @@ class Coverage:
     def compare(self, workload: Workload, images: Sequence[ContainerImage]) -> None:
         """See that the gates of a workload's application name its images; tell, when they do not."""
         application = workload.origin.application
-        gates = self._known.gates_of(application) if application else []
+        gates = self._known.gates_of(application, workload.key.namespace) if application else []
         if not gates:
+            self.forget(workload.key)
             return
-        named = {each.image for gate in gates for each in gate.containers}
+        named = {each.image for gate in self._in_force(gates) for each in gate.containers}
         unnamed = tuple(each for each in images if each.image not in named)
-        newest = max(gates, key=lambda each: (each.created_at, each.key.name))
-        if self._remember(application, workload, unnamed) and unnamed:
+        if self._remember(application, workload.key, unnamed) and unnamed:
             names = ", ".join(f"{each.name} ({each.image})" for each in unnamed[:_TOLD_AT_MOST])
             self._cluster.emit_event(
                 workload.regarding,
@@ -66,18 +70,41 @@ class Coverage:
                 now=self._clock(),
             )
             self._metrics.uncovered(workload.key.kind)
-        self._find(newest, self._finding(application))
+        self._tell_gates(application, workload.key.namespace)
 
     def forget(self, key: WorkloadKey) -> None:
-        """A workload is gone, or runs nothing any more that a policy covers."""
+        """A workload is gone, or runs nothing any more that a policy covers, or its application has no hook."""
         with self._lock:
-            for workloads in self._uncovered.values():
-                workloads.pop(key, None)
+            applications = [name for name, workloads in self._uncovered.items() if key in workloads]
+        for application in applications:
+            self._remember(application, key, ())
+            self._tell_gates(application, key.namespace)
+
+    def _in_force(self, gates: Sequence[PromotionRequest]) -> Sequence[PromotionRequest]:
+        """Those that say what the application runs now, or is about to run, or ran until a rollout that goes on."""
+        newest = max(gates, key=_made)
+        now = self._clock()
+        promoted = sorted((each for each in gates if each.status.phase is Phase.PROMOTED), key=_checked, reverse=True)
+        chosen = [newest]
+        for hook in {each.owner for each in gates}:
+            mine = [each for each in promoted if each.owner == hook]
+            chosen += mine[:1]
+            if len(mine) > 1 and now - _checked(mine[0]) < _ROLLOUT:
+                chosen.append(mine[1])
+        return chosen
+
+    def _tell_gates(self, application: str, namespace: str) -> None:
+        """Say what is left out on the newest gate, and take it back on the others."""
+        gates = sorted(self._known.gates_of(application, namespace), key=_made)
+        for gate in gates[:-1]:
+            self._find(gate, _COVERED)
+        if gates:
+            self._find(gates[-1], self._finding(application, namespace))
 
     def not_waited_for(self, workload: Workload, missing: Sequence[ContainerImage]) -> None:
         """Images are missing that a workload names already: see whether a request was to be promoted before it."""
         application = workload.origin.application
-        for gate in self._known.gates_of(application) if application else []:
+        for gate in self._known.gates_of(application, workload.key.namespace) if application else []:
             if gate.is_ours or gate.status.finished_at is not None or gate.is_suspended:
                 continue
             early = {each.image for each in missing} & {each.image for each in gate.containers}
@@ -107,25 +134,29 @@ class Coverage:
             request.regarding, warning=True, reason=Reason.GATE_NOT_ENFORCED, note=message, now=self._clock()
         )
 
-    def _remember(self, application: str, workload: Workload, unnamed: tuple[ContainerImage, ...]) -> bool:
+    def _remember(self, application: str, key: WorkloadKey, unnamed: tuple[ContainerImage, ...]) -> bool:
         with self._lock:
             workloads = self._uncovered.setdefault(application, {})
-            is_news = workloads.get(workload.key, ()) != unnamed
+            is_news = workloads.get(key, ()) != unnamed
             if unnamed:
-                workloads[workload.key] = unnamed
+                workloads[key] = unnamed
             else:
-                workloads.pop(workload.key, None)
+                workloads.pop(key, None)
+            if not workloads:
+                del self._uncovered[application]
             return is_news
 
-    def _finding(self, application: str) -> Finding:
+    def _finding(self, application: str, namespace: str) -> Finding:
         with self._lock:
-            found = [
-                f"{key} container {each.name} ({each.image})"
-                for key, images in sorted(self._uncovered[application].items(), key=lambda item: str(item[0]))
-                for each in images
-            ]
+            uncovered = sorted(self._uncovered.get(application, {}).items(), key=lambda item: str(item[0]))
+        found = [
+            f"{key} container {each.name} ({each.image})"
+            for key, images in uncovered
+            if key.namespace == namespace
+            for each in images
+        ]
         if not found:
-            return Finding(Reason.UNCOVERED, is_so=False, message="the hook names every image of the application")
+            return _COVERED
         more = f" and {len(found) - _TOLD_AT_MOST} more" if len(found) > _TOLD_AT_MOST else ""
         return Finding(
             Reason.UNCOVERED,
@@ -139,3 +170,11 @@ class Coverage:
             return False
         self._promote(request.key)
         return True
+
+
+def _made(request: PromotionRequest) -> tuple[datetime, str]:
+    return request.created_at, request.key.name
+
+
+def _checked(request: PromotionRequest) -> datetime:
+    return request.status.checked_at or request.created_at

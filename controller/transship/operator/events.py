@@ -109,6 +109,9 @@ class Events:
         request, is_new = self._known.see_request(event["object"])
         if is_new:
             self._queues.requests.add(key)
+            if request.is_gate and request.application:
+                for workload in self._known.workloads_of(request.application, key.namespace):
+                    self._queues.workloads.add(workload)
         if request.origin.is_let_go and request.status.finished_at is None:
             # Before it deletes a hook Argo CD takes its finalizer, too: only what stays was let go.
             self._queues.gates.add(key, _DELETION_FOLLOWS)

@@ -100,7 +100,10 @@ class HookReconciler:
         """No request can be made of this hook: whoever wrote it has to be told by the Job itself."""
         _log.warning("hook refused", hook=str(hook.key), reason=error.reason, note=error.message)
         self._known.stop_waiting(hook.key)
-        self._cluster.write_job_status(hook.key, hook.uid, _failed(hook, self._clock(), error.reason, error.message))
+        now = self._clock()
+        # The Job may be gone in a moment, and there is no request that could keep the reason.
+        self._cluster.emit_event(hook.regarding, warning=True, reason=error.reason, note=error.message, now=now)
+        self._cluster.write_job_status(hook.key, hook.uid, _failed(hook, now, error.reason, error.message))
 
     def _ensure(self, hook: Workload, key: RequestKey) -> PromotionRequest | None:
         # A verdict from before this hook asked is another sync's: it is looked again, from the beginning.

@@ -5,12 +5,14 @@ gaps, so whoever is about to write reads the object again (events are hints, the
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from threading import RLock
 from typing import Any
 
 from transship.promotion.conditions import Finding
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
+from transship.promotion.status import Outcome
 from transship.promotion.workload import Workload, WorkloadKey, parse_workload
 
 _MAX_ANSWERED = 100
@@ -162,10 +164,38 @@ class Known:
         with self._lock:
             return [each for each in self._requests.values() if each.owner == owner]
 
-    def gates_of(self, application: str) -> list[PromotionRequest]:
-        """All requests that a sync of an Argo CD application waits for, or waited for."""
+    def gates_of(self, application: str, namespace: str) -> list[PromotionRequest]:
+        """All requests of a namespace that a sync of an Argo CD application waits for, or waited for.
+
+        Only of one namespace: what the objects of another say of an application, somebody else may have written.
+        """
         with self._lock:
-            return [each for each in self._requests.values() if each.application == application and each.is_gate]
+            return [
+                each
+                for each in self._requests.values()
+                if each.key.namespace == namespace and each.application == application and each.is_gate
+            ]
+
+    def workloads_of(self, application: str, namespace: str) -> list[WorkloadKey]:
+        """Keys of all workloads of an Argo CD application in a namespace."""
+        with self._lock:
+            return [
+                key
+                for key, each in self._workloads.items()
+                if key.namespace == namespace and each.origin.application == application
+            ]
+
+    def written_since(self, destination: str, moment: datetime) -> bool:
+        """Whether some request has written a destination reference since a moment."""
+        with self._lock:
+            return any(
+                each.destination == destination
+                and each.outcome in {Outcome.COPIED, Outcome.TAG_ADDED}
+                and each.finished_at is not None
+                and each.finished_at >= moment
+                for request in self._requests.values()
+                for each in request.status.images
+            )
 
     def find(self, key: RequestKey, finding: Finding) -> bool:
         """Keep what was found about a request until it is written; whether that is news."""

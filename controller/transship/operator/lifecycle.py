@@ -234,6 +234,8 @@ class Operator:
             self._gated.reconcile(key, self._queues.workloads)
             return
         workload = self._known.workload(key)
+        if workload is None:
+            self._coverage.forget(key)
         reconciler = self._hooks if workload is None or workload.is_hook else self._workloads
         reconciler.reconcile(key, self._queues.workloads)
 

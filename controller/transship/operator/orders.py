@@ -52,12 +52,14 @@ class Orders:
         found = created or self._cluster.request(key)
         if found is None:
             return None
-        request, _ = self._known.see_request(found)
+        request, is_new = self._known.see_request(found)
         require_images(request, wanted)
         if created is not None:
             _log.info("request made", request=str(key), owner=str(owner.key), images=len(wanted))
-            self._promote(key)
             self._prune(owner.key, key.name)
+        if created is not None or is_new:
+            # One that is there already is news here before its watch tells of it, and none any more when it does.
+            self._promote(key)
         return request
 
     def _prune(self, owner: WorkloadKey, current: str) -> None:

@@ -5,7 +5,7 @@ by deleting, and only what `promotion.waiting` allows.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,10 +16,12 @@ from transship.operator.queue import WorkQueue
 from transship.promotion.image import find_route
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.request import PromotionRequest, RequestKey
+from transship.promotion.status import Phase
 from transship.promotion.waiting import WaitingPod, waiting_pods
 
 _LOOKS = (0.0, 3.0, 10.0)
 """Seconds after a promotion: a pull that had begun before may fail a little later."""
+_JUST_NOW = timedelta(minutes=2)
 _log = structlog.get_logger(__name__)
 
 
@@ -73,7 +75,13 @@ class PodRecreator:
         if not wanting:
             return frozenset()
         namespace = self._known.namespace(request.key.namespace) or Namespace(request.key.namespace)
-        proven = {each.name for each in request.status.images if each.is_proven}
+        status = request.status
+        if status.phase is not Phase.PROMOTED or status.observed_generation != request.generation:
+            return frozenset()
+        # By this request or by another one just now; a pod that waits for what was there all the time lacks something
+        # else.
+        lately = self._clock() - _JUST_NOW
+        proven = {each.name for each in status.images if self._known.written_since(each.destination, lately)}
         return frozenset(
             each.image
             for each in request.containers

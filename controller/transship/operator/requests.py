@@ -20,6 +20,7 @@ from transship.promotion.status import Phase, RequestStatus, to_resource
 from transship.promotion.workload import WorkloadKey
 
 _API_VERSIONS = {"Job": "batch/v1", "CronJob": "batch/v1", "Pod": "v1"}
+_FIRST_RECHECK = 10.0
 _log = structlog.get_logger(__name__)
 
 
@@ -33,7 +34,8 @@ class RequestReconciler:
         promoter: decides and copies.
         metrics: counts.
         clock: the time.
-        stalled_recheck: seconds after which a stalled request is looked at again, since what it lacks may have come.
+        stalled_recheck: seconds after which a stalled request is looked at again at the latest, since what it lacks may
+            have come.
         is_stopping: the process is about to end; copies stop.
         wake: called with the hooks that wait for a request when its status changed.
         promoted: called with a request that has come to be promoted.
@@ -200,7 +202,12 @@ class RequestReconciler:
             return
         queue.forget(key)
         if result.status.phase is Phase.STALLED:
-            queue.add(key, max(result.not_before, random.uniform(0.8, 1.2) * self._stalled_recheck))
+            queue.add(key, max(result.not_before, random.uniform(0.8, 1.2) * self._recheck(result.status)))
+
+    def _recheck(self, status: RequestStatus) -> float:
+        """Soon at first: what was missing a moment ago is often on its way, and a sync may be tried again for it."""
+        age = (self._clock() - status.started_at).total_seconds() if status.started_at is not None else 0.0
+        return min(self._stalled_recheck, max(_FIRST_RECHECK, age / 2))
 
 
 def _owner(request: PromotionRequest) -> list[Mapping[str, str]]:

@@ -151,26 +151,22 @@ class WorkloadReconciler:
         if workload is None or not workload.needs_images or workload.is_hook:
             self._coverage.forget(key)
             return False
+        if workload.origin.is_hook and workload.origin.is_meant_for_us:
+            self._tell(workload, Reason.MANAGED_BY_MISSING, _NOT_MANAGED)
         images = self._covered(workload)
         found = self._look(workload, images)
         if not images:
             self._coverage.forget(key)
             self._metrics.reconciled(key.kind, "not covered")
             return False
-        self._look_at_hooks(workload, images)
+        if not workload.origin.is_hook:
+            self._coverage.compare(workload, images)
         missing = [each for each in images if not found.get(each.image)]
         self._metrics.reconciled(key.kind, "missing" if missing else "present")
         if missing:
             self._coverage.not_waited_for(workload, missing)
             self._request(workload)
         return True
-
-    def _look_at_hooks(self, workload: Workload, images: Sequence[ContainerImage]) -> None:
-        """See whether a sync would have waited for the workload's images."""
-        if not workload.origin.is_hook:
-            self._coverage.compare(workload, images)
-        elif workload.origin.is_meant_for_us:
-            self._tell(workload, Reason.MANAGED_BY_MISSING, _NOT_MANAGED)
 
     def _covered(self, workload: Workload) -> tuple[ContainerImage, ...]:
         return covered_images(workload, self._known.policies(), self._picture.namespace(workload.key.namespace))

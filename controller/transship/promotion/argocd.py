@@ -54,10 +54,11 @@ class Origin:
     options: Options = Options()
 
 
-def parse_origin(metadata: Mapping[str, Any]) -> Origin:
-    """Read an object's metadata as the API server sends it."""
+def parse_origin(resource: Mapping[str, Any]) -> Origin:
+    """Read what an object, as the API server sends it, says of where it comes from."""
+    metadata = resource["metadata"]
     annotations = metadata.get("annotations") or {}
-    application = annotations.get(TRACKING_ANNOTATION, "").partition(":")[0]
+    application = _application(resource, annotations.get(TRACKING_ANNOTATION, ""))
     is_hook = _PRE_SYNC in (each.strip() for each in annotations.get(HOOK_ANNOTATION, "").split(","))
     is_held = HOOK_FINALIZER in (metadata.get("finalizers") or [])
     return Origin(
@@ -68,6 +69,18 @@ def parse_origin(metadata: Mapping[str, Any]) -> Origin:
         is_meant_for_us=any(name.startswith(OPTION_PREFIX) for name in annotations),
         options=Options(annotations.get(TIMEOUT, ""), annotations.get(POLICY, "")),
     )
+
+
+def _application(resource: Mapping[str, Any], tracking_id: str) -> str:
+    """The application of `application:group/kind:namespace/name`; empty when that is another object.
+
+    Argo CD does not take an object for its own either whose id was copied from another. A hook made from generateName
+    has no name in its id.
+    """
+    application, _, place = tracking_id.partition(":")
+    metadata, (group, _, _) = resource["metadata"], resource.get("apiVersion", "").rpartition("/")
+    expected = f"{group}/{resource.get('kind', '')}:{metadata.get('namespace', '')}/"
+    return application if place in {expected, f"{expected}{metadata['name']}"} else ""
 
 
 def _revision(name: str, annotations: Mapping[str, str], *, is_hook: bool) -> str:

@@ -30,7 +30,9 @@ class Verdict:
     message: str
 
 
-def judge(images: Sequence[ImageStatus], *, is_working: bool, is_overdue: bool) -> Verdict:
+def judge(
+    images: Sequence[ImageStatus], *, is_working: bool, is_overdue: bool, since: datetime | None = None
+) -> Verdict:
     """Judge a request by its images.
 
     One permanent failure stalls the request, however the others end: nothing it waits for will come. The others are
@@ -40,9 +42,10 @@ def judge(images: Sequence[ImageStatus], *, is_working: bool, is_overdue: bool) 
         images: the state of every image.
         is_working: the promoter is at it right now.
         is_overdue: the request's timeout has passed since it started.
+        since: when it started; what was written before was already present this time.
     """
     if images and all(each.is_proven for each in images):
-        return Verdict(Phase.PROMOTED, Reason.PROMOTED, _promoted(images))
+        return Verdict(Phase.PROMOTED, Reason.PROMOTED, _promoted(images, since))
     failed = [each for each in images if each.is_permanent_failure]
     if is_working:
         return Verdict(Phase.PROMOTING, Reason.PROMOTING, f"{_proven(images)} of {len(images)} images are there")
@@ -132,8 +135,12 @@ def _proven(images: Sequence[ImageStatus]) -> int:
     return sum(each.is_proven for each in images)
 
 
-def _promoted(images: Sequence[ImageStatus]) -> str:
-    counts = Counter(each.outcome for each in images)
+def _promoted(images: Sequence[ImageStatus], since: datetime | None) -> str:
+    def outcome(image: ImageStatus) -> Outcome | None:
+        was_there = since is not None and image.finished_at is not None and image.finished_at < since
+        return Outcome.ALREADY_PRESENT if was_there else image.outcome
+
+    counts = Counter(outcome(each) for each in images)
     parts = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _WORDS.items() if counts[outcome])
     return f"{len(images)} image{'s' if len(images) > 1 else ''} promoted: {parts}"
 

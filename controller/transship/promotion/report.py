@@ -226,7 +226,7 @@ class Report:
         now = self._clock()
         images = tuple(job.status for job in self.jobs)
         overdue = now - self._started_at > timedelta(seconds=self.request.timeout_seconds)
-        verdict = conditions.judge(images, is_working=False, is_overdue=overdue)
+        verdict = conditions.judge(images, is_working=False, is_overdue=overdue, since=self._started_at)
         is_final = verdict.phase in {Phase.PROMOTED, Phase.STALLED}
         status = replace(self._status(verdict, images, now), checked_at=now, finished_at=now if is_final else None)
         unexpected = tuple(job.unexpected for job in self.jobs if job.unexpected is not None)

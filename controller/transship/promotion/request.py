@@ -7,13 +7,13 @@ one, as ReplicaSets do.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.argocd import TIMEOUT, Options, Origin, parse_origin
+from transship.promotion.argocd import POLICY, TIMEOUT, Options, Origin, parse_origin
 from transship.promotion.duration import parse_duration
 from transship.promotion.status import RequestStatus, parse_status
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_time
@@ -27,6 +27,7 @@ DEFAULT_TIMEOUT_SECONDS = 1800.0
 _MIN_TIMEOUT, _MAX_TIMEOUT = 10.0, 86400.0
 _MAX_NAME = 253
 _MAX_LABEL = 63
+_MAX_IMAGES, _MAX_IMAGE = 64, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def parse_request(resource: Mapping[str, Any]) -> PromotionRequest:
     """Turn a PromotionRequest custom resource into a value."""
     metadata, spec = resource["metadata"], resource["spec"]
     trigger = spec.get("trigger")
-    origin = parse_origin(metadata)
+    origin = parse_origin({**resource, "apiVersion": API_VERSION, "kind": KIND})
     return PromotionRequest(
         key=RequestKey(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -142,9 +143,10 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
     and the request is their history (design §4).
 
     Raises:
-        NeedsHuman: InvalidRequest when the hook's options cannot be taken.
+        NeedsHuman: InvalidRequest when the images or the hook's options do not fit into a request.
     """
     chosen = tuple(images)
+    _check_images(chosen)
     owner, origin = workload.key, workload.origin
     options = options_of(workload)
     metadata: dict[str, Any] = {
@@ -168,7 +170,7 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
         "containers": [{"name": each.name, "image": each.image} for each in chosen],
         "trigger": trigger,
         **({"timeout": _checked_timeout(options.timeout)} if options.timeout else {}),
-        **({"policy": options.policy} if options.policy else {}),
+        **({"policy": _checked_policy(options.policy)} if options.policy else {}),
     }
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
@@ -176,6 +178,30 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
 def options_of(workload: Workload) -> Options:
     """What the request of a workload or hook is made with: only a hook's author can be asked for options."""
     return workload.origin.options if workload.is_hook else Options()
+
+
+def _check_images(images: Sequence[ContainerImage]) -> None:
+    if len(images) > _MAX_IMAGES:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"these are {len(images)} images, and one request takes at most {_MAX_IMAGES}; split them up",
+        )
+    for each in images:
+        if len(each.image) > _MAX_IMAGE:
+            raise NeedsHuman(
+                Reason.INVALID_REQUEST,
+                f"the image of {each.name} has {len(each.image)} characters, and no reference has more than "
+                f"{_MAX_IMAGE}; write registry/repository:tag",
+            )
+
+
+def _checked_policy(text: str) -> str:
+    if len(text) > _MAX_NAME:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"annotation {POLICY} has {len(text)} characters, which is no name of a PromotionPolicy; name one or none",
+        )
+    return text
 
 
 def _checked_timeout(text: str) -> str:

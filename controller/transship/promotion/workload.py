@@ -89,15 +89,15 @@ def parse_workload(resource: Mapping[str, Any]) -> Workload:
     """
     metadata, kind = resource["metadata"], resource["kind"]
     template = _descend(resource, _TEMPLATE_PATHS[kind])
-    managed_by = resource.get("spec", {}).get("managedBy")
+    is_hook = kind == "Job" and resource.get("spec", {}).get("managedBy") == HOOK_MANAGER
     return Workload(
         key=WorkloadKey(kind, metadata["namespace"], metadata["name"]),
         api_version=resource["apiVersion"],
         uid=metadata["uid"],
         images=pod_images(template.get("spec", {})),
-        is_hook=kind == "Job" and managed_by == HOOK_MANAGER,
-        needs_images=not _is_finished_job(resource) and not _has_watched_parent(metadata),
-        origin=parse_origin(metadata),
+        is_hook=is_hook,
+        needs_images=not _is_finished_job(resource) and (is_hook or not _has_watched_parent(metadata)),
+        origin=parse_origin(resource),
         created_at=parse_time(metadata["creationTimestamp"]),
     )
 
