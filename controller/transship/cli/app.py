@@ -71,6 +71,11 @@ COMMANDS: Mapping[str, Place] = {
         "Name another version of an image in an overlay, and show what changes.",
         _OVERLAYS,
     ),
+    "diff": Place(
+        "transship.cli.diff:diff_command",
+        "Compare two overlays, or two registries: images, tags, digests and ages.",
+        _OVERLAYS,
+    ),
     "explain": Place(
         "transship.cli.explain:explain_command",
         "Say why a PromotionRequest does not go on and what to do, or what would become of an image.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from transship.aws.batch import Images
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Caller, Clients, Identity, Reach
+from transship.aws.listing import Listing
 from transship.aws.locks import RepositoryLocks
 from transship.aws.quotas import Quotas, Rates
 from transship.aws.repositories import Repositories
@@ -82,6 +83,7 @@ class AwsRegistries:
         locks = RepositoryLocks()
         self.source_access = SourceAccess(self._clients, locks, resync)
         self._repositories = Repositories(self._clients, locks, resync)
+        self.listing = Listing(self._clients)
         self.upkeep = AwsUpkeep(self._clients, self.source_access, self._repositories)
         self._configured = dict(credentials or {})
         logins = DockerConfig(docker_config) if docker_config else NoLogins()
