@@ -32,7 +32,9 @@ class Settings(BaseSettings):
     image_workers: int = Field(8, ge=1, le=256, description="images that are planned or copied at the same time")
     event_workers: int = Field(4, ge=1, le=64, description="workloads and hooks that are judged at the same time")
     resync: PositiveSeconds = Field(600.0, description="how often a covered workload's images are looked for again")
-    stalled_recheck: PositiveSeconds = Field(300.0, description="how long a stalled request is left alone at most; less at first")
+    stalled_recheck: PositiveSeconds = Field(
+        300.0, description="how long a stalled request is left alone at most; less at first"
+    )
     gate: bool = Field(
         default=False, description="whether the admission gate is installed: keep the PromotedImages it is told"
     )
