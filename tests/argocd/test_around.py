@@ -90,6 +90,11 @@ def test_an_image_that_the_hook_does_not_name_is_promoted_when_its_deployment_is
     shop.until_promoted("v1.4.2")
     shop.assert_deployed("v1.4.2")
     assert shop.scene.tags() == {"v1.4.1", "v1.4.2"}
+    uid = shop.scene.get("Deployment", "checkout")["metadata"]["uid"]
+    told = eventually(
+        lambda: [each["note"] for each in shop.scene.events_of(uid) if each["reason"] == "Uncovered"], "it is told"
+    )
+    assert f"the hook of application {application.name} does not name the image of c0" in told[0]
 
 
 def test_an_image_that_kubectl_sets_is_promoted(shop: Shop) -> None:
