@@ -168,7 +168,7 @@ def test_all_means_what_the_policy_matches(aws: Any, run: Run) -> None:
         ("apply", ["shop/checkout"], {"sourceAccess": READER}, "may not ecr:GetRepositoryPolicy"),
         ("apply", ["shop/checkout"], {"sourceAccess": {**EDITOR, "externalId": "guess"}}, "may not sts:AssumeRole"),
         ("show", [], {"repositories": ["["]}, "spec.repositories"),
-        ("show", [], {"destination": {}}, "spec.destination.registry is missing"),
+        ("show", [], {"destination": {}}, "spec.destination lacks registry"),
         ("show", ["--account", "prod"], {}, "'prod' is not an account of twelve digits"),
         ("show", [], {"destination": {"registry": "registry.example.com"}}, "say with --account who reads"),
         ("show", ["--account", "222222222222"], {"source": {"registry": "registry.example.com"}}, "is not ECR"),

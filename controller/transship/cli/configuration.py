@@ -14,7 +14,7 @@ import yaml
 
 from transship.cli.policy_files import parse_policies, read_resources
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy
+from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy, parse_policy
 
 FILE = "transship.yaml"
 _KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}
@@ -102,7 +102,7 @@ def read_cluster(cluster: Policies) -> Configuration:
     found, problems = list[PromotionPolicy](), list[str]()
     for resource in cluster.policies():
         try:
-            found.extend(parse_policies([_KINDLESS | resource]))
+            found.append(parse_policy(resource))
         except PolicyError as error:
             problems.append(f"PromotionPolicy {resource['metadata']['name']} cannot be used: {error}")
     if not found:

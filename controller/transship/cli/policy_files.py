@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from transship.cli.schema import policy_schema, violations
 from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
-from transship.promotion.policy_shape import violations
 
 _SHOWN = 3
 
@@ -45,7 +45,7 @@ def parse_policies(resources: Iterable[Mapping[str, Any]]) -> Iterator[Promotion
         raise PolicyError("no PromotionPolicy in the files given")
     for resource in found:
         # Nobody has checked a file as the API server checks an object.
-        if wrong := violations(resource):
+        if wrong := [f"{each.where} {each.message}" for each in violations(policy_schema(), resource)]:
             raise PolicyError(f"PromotionPolicy {_name_of(resource)}: {'; '.join(wrong[:_SHOWN])}")
         yield parse_policy(resource)
 
