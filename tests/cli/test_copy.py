@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from cli.command import Command, Images, Said
 from oci.images import Content, artifact, blob_descriptor, bytes_of, image, index, multi_arch
@@ -132,6 +133,20 @@ def test_the_result_for_programs_is_json_and_nothing_else(
     assert told["bytesTotal"] == told["bytesMissing"] == told["bytesCopied"] == total
     assert (told["manifestsCopied"], told["blobsCopied"]) == (3, len(multi_arch().blobs))
     assert told["proven"] is True
+
+
+def test_the_result_is_yaml_or_a_name_that_can_be_pulled_where_that_is_asked_for(
+    transship: Command, source: Images, destination: Images
+) -> None:
+    push(source.open(), multi_arch(), TAG)
+    digest = multi_arch().root.descriptor.digest
+
+    whole = transship("copy", "-q", "-o", "yaml", "-v", f"{source}:{TAG}", str(destination))
+    name = transship("copy", "-q", "-o", "name", f"{source}:{TAG}", str(destination))
+
+    assert yaml.safe_load(whole.out)["images"][0]["digest"] == str(digest)
+    assert whole.err == f"{source}:{TAG} -> {destination}:{TAG}\n"
+    assert (name.out, name.err) == (f"{destination}@{digest}\n", "")
 
 
 def test_a_plan_says_what_is_missing_and_writes_nothing(

@@ -1,6 +1,5 @@
 """`transship copy`: any image from any registry to any other, without a cluster."""
 
-import json
 import os
 import signal
 from collections.abc import Sequence
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from transship.cli.command import command
 from transship.cli.copying import Copying, Outcome, Pair, pair_of
+from transship.cli.output import Format, Output, clean
 from transship.cli.places import Places
 from transship.cli.progress import watcher
 from transship.errors import TransshipError
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 NOTHING_TO_DO, FAILED, SOMETHING_TO_DO, STOPPED = 0, 1, 2, 130
 
 
-class Format(StrEnum):
-    """How the result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class Mode(StrEnum):
     """What becomes of what is attached to an image."""
 
@@ -43,6 +37,7 @@ class Mode(StrEnum):
 _MODES = {Mode.REQUIRE: Referrers.REQUIRE, Mode.BEST_EFFORT: Referrers.BEST_EFFORT, Mode.IGNORE: Referrers.IGNORE}
 
 
+@command
 def copy_command(  # noqa: PLR0913 - a command's options
     source: Annotated[str, typer.Argument(help="image to read: registry/repository with :tag, @digest or both")],
     destination: Annotated[
@@ -69,12 +64,12 @@ def copy_command(  # noqa: PLR0913 - a command's options
         list[str] | None,
         typer.Option("--local", metavar="HOST[:PORT]", help="registry with TLS that may be this machine or an address"),
     ] = None,
-    output: Annotated[Format, typer.Option("--output", "-o", help="how the result is printed")] = Format.TEXT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="show no progress")] = False,
     images: Annotated[int, typer.Option(min=1, max=256, help="images at once")] = 64,
     blobs: Annotated[int, typer.Option(min=1, max=256, help="blobs at once")] = 48,
     ranges: Annotated[int, typer.Option(min=0, max=256, help="connections that may join to read large blobs")] = 20,
     memory: Annotated[int, typer.Option(min=4, max=4096, help="MiB that all blobs on their way share")] = 64,
+    out: Output,
 ) -> None:
     """Copy an image exactly: every manifest and blob as it is, tag and digest kept, and proven at the end.
 
@@ -95,12 +90,14 @@ def copy_command(  # noqa: PLR0913 - a command's options
     except TransshipError as error:
         typer.echo(f"transship: {error}", err=True)
         raise typer.Exit(STOPPED if stops else FAILED) from error
+    for pair in pairs:
+        out.detail(f"{pair.source} -> {pair.destination}")
     if plan:
         outcomes = copying.plan(pairs)
     else:
         with watcher(is_quiet=quiet) as watch:
             outcomes = copying.run(pairs, watch)
-    _print(outcomes, output, is_plan=plan)
+    _print(outcomes, out, is_plan=plan)
     raise typer.Exit(STOPPED if stops else _status(outcomes, is_plan=plan))
 
 
@@ -148,17 +145,21 @@ def _status(outcomes: Sequence[Outcome], *, is_plan: bool) -> int:
     return NOTHING_TO_DO
 
 
-def _print(outcomes: Sequence[Outcome], output: Format, *, is_plan: bool) -> None:
-    if output is Format.JSON:
-        typer.echo(json.dumps({"images": [_as_json(each, is_plan=is_plan) for each in outcomes]}, indent=2))
-        return
-    for each in outcomes:
-        if each.error is not None:
-            typer.echo(f"transship: {each.pair.destination}: {each.error}", err=True)
-        elif each.seen is not None:
-            typer.echo(
-                _planned(each.pair, each.seen) if is_plan else f"{each.pair.destination} {each.seen.root.digest}"
-            )
+def _print(outcomes: Sequence[Outcome], out: Output, *, is_plan: bool) -> None:
+    failed = [each for each in outcomes if each.error is not None]
+    seen = [(each.pair, each.seen) for each in outcomes if each.error is None and each.seen is not None]
+    if out.output not in {Format.JSON, Format.YAML}:  # which say it themselves
+        for each in failed:
+            out.say(f"transship: {each.pair.destination}: {clean(str(each.error))}")
+    out.show(
+        {"images": [_as_json(each, is_plan=is_plan) for each in outcomes]},
+        lambda: "\n".join(_line(pair, found, is_plan=is_plan) for pair, found in seen),
+        (f"{pair.destination.repository}@{found.root.digest}" for pair, found in seen),
+    )
+
+
+def _line(pair: Pair, seen: Survey, *, is_plan: bool) -> str:
+    return _planned(pair, seen) if is_plan else f"{pair.destination} {seen.root.digest}"
 
 
 def _planned(pair: Pair, seen: Survey) -> str:
