@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from endtoend.scene import condition
+from endtoend.scene import condition, template
 from endtoend.waiting import eventually
 from gate.scene import GatedScene
 from gate.test_gate import deployment
@@ -15,13 +15,13 @@ from localworld.controller import Controller
 from manifests import asking
 
 
-def test_a_list_that_somebody_deleted_comes_back(scene: GatedScene) -> None:
+def test_a_list_that_is_gone_comes_back(scene: GatedScene) -> None:
     scene.ask_for_gate()
     scene.request(scene.image())
     scene.until_request("by-hand", "Promoted")
     before = scene.listed()
 
-    scene.kubectl("delete", "primg/transship")
+    scene.kubectl("delete", f"--as={asking.OPERATOR}", "primg/transship")
 
     assert eventually(scene.listed, "the list is back") == before
 
@@ -36,6 +36,25 @@ def test_nobody_but_the_operator_writes_a_list(scene: GatedScene) -> None:
         scene.admin.replace(scene.list_path, found)
     with pytest.raises(ApiError, match="PromotedImages are written by the Transship operator only"):
         scene.admin.create(scene.list_path.removesuffix("/transship"), {**found, "metadata": {"name": "transship"}})
+
+
+@pytest.mark.parametrize("arguments", [["primg/transship"], ["primg", "--all"]], ids=["by name", "all"])
+def test_whoever_deletes_a_list_is_refused_and_the_gate_stays_shut(
+    scene: GatedScene, operator: Controller, arguments: list[str]
+) -> None:
+    scene.ask_for_gate()
+    job = {"kind": "Job", "apiVersion": "batch/v1", "metadata": {"name": "never-promoted"}}
+    pod = template(scene.image("no-such-tag"), restartPolicy="Never")
+
+    operator.kill()  # nobody would write it again
+    try:
+        refused = scene.refusal_of("delete", "--wait=false", *arguments)
+        let_in = scene.refusal({**job, "spec": {"template": pod}})
+    finally:
+        operator.start()
+
+    assert "PromotedImages are deleted by the Transship operator only; take the label transship.dev/gate off" in refused
+    assert "is not promoted for namespace" in let_in
 
 
 def test_what_nothing_names_any_more_leaves_the_list(scene: GatedScene) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -79,18 +80,35 @@ def documented(page: Path, start: str) -> str:
     return next(block.partition("```")[0] for block in blocks if block.startswith(start))
 
 
-def test_the_documented_exemption_is_a_patch_that_fits(gate: Cluster, tmp_path: Path) -> None:
-    overlay = documented(paths.REPOSITORY / "docs" / "how-to" / "hard-gate.md", "# kustomization.yaml")
+def documented_overlay(gate: Cluster, tmp_path: Path, start: str) -> list[dict[str, Any]]:
+    """What kustomize makes of an overlay that the page shows."""
+    overlay = documented(paths.REPOSITORY / "docs" / "how-to" / "hard-gate.md", start)
     # kustomize takes no absolute paths.
     relative = Path(*[".."] * (len(tmp_path.parts) - 1)) / GATE.parent.relative_to("/")
     (tmp_path / "kustomization.yaml").write_text(overlay.replace("<this folder>", str(relative)))
+    return list(yaml.safe_load_all(gate.kubectl("kustomize", str(tmp_path))))
 
-    built = yaml.safe_load_all(gate.kubectl("kustomize", str(tmp_path)))
+
+def test_the_documented_exemption_is_a_patch_that_fits(gate: Cluster, tmp_path: Path) -> None:
+    built = documented_overlay(gate, tmp_path, "# kustomization.yaml\n")
 
     policy = next(each for each in built if each["metadata"]["name"] == "transship-gate")
     exempt = policy["spec"]["variables"][0]
     assert exempt == {"name": "exempt", "expression": "['registry.k8s.io/', 'quay.io/istio/']"}
     gate.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f=-", stdin=json.dumps(policy))
+
+
+def test_the_documented_installation_in_another_namespace_leaves_nothing_of_the_first(
+    gate: Cluster, tmp_path: Path
+) -> None:
+    built = documented_overlay(gate, tmp_path, "# kustomization.yaml, for the namespace delivery\n")
+
+    assert [each["metadata"]["name"] for each in built if "transship-system" in json.dumps(each)] == []
+    policies = {each["metadata"]["name"]: each for each in built if each["kind"] == "ValidatingAdmissionPolicy"}
+    operator = policies["transship-promotedimages"]["spec"]["variables"][0]
+    assert operator == {"name": "operator", "expression": "'system:serviceaccount:delivery:transship'"}
+    applied = json.dumps({"kind": "List", "apiVersion": "v1", "items": list(policies.values())})
+    gate.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f=-", stdin=applied)
 
 
 def test_the_reference_page_has_every_field_and_an_example_that_is_accepted(gate: Cluster) -> None:

@@ -13,6 +13,7 @@ import yaml
 from endtoend.waiting import eventually
 from gate.scene import COMPONENT
 from localworld.cluster import Cluster
+from localworld.controller import Controller
 from localworld.errors import WorldError
 from manifests import asking
 from transship.promotion.promoted import to_resource
@@ -50,8 +51,9 @@ def _policy() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def shapes(gate: Cluster) -> Iterator[Cluster]:
+def shapes(gate: Cluster, operator: Controller) -> Iterator[Cluster]:
     """The policy in force for shapes in the namespace `gate-shapes`, where one reference is listed."""
+    operator.kill()  # it deletes the lists of namespaces that have no label
     gate.kubectl("apply", "--server-side", "-f=-", stdin=json.dumps(_definition()))
     gate.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/shapes.{GROUP}")
     gate.kubectl("create", "namespace", "gate-shapes")
@@ -64,6 +66,7 @@ def shapes(gate: Cluster) -> Iterator[Cluster]:
     for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
         gate.kubectl("delete", kind, "shapes-gate")
     gate.kubectl("delete", "--wait=false", "namespace/gate-shapes", f"crd/shapes.{GROUP}")
+    operator.start()
 
 
 def refusal(cluster: Cluster, spec: dict[str, Any]) -> str:
