@@ -7,12 +7,13 @@ from typing import Any
 
 import yaml
 
+from transship.errors import NeedsHuman
 from transship.kustomization.documents import read_documents
 from transship.kustomization.layers import refused
 
 # Every scalar as the text it is, so that 1.10 and 1.1 differ.
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-_NOTHING: tuple[Any, ...] = ("", None, [], {})
+_NOTHING: tuple[Any, ...] = ("", "~", "null", "Null", "NULL", None, [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,11 @@ def require_only(before: str, after: str, expected: Sequence[Pair], file: str) -
     Raises:
         NeedsHuman: InvalidRequest: it has, so it was not understood; nothing is to be written.
     """
-    read_documents(after, file)
-    seen = Counter(differences(list(yaml.load_all(before, _Loader)), list(yaml.load_all(after, _Loader))))
+    try:
+        read_documents(after, file)
+        seen = Counter(differences(list(yaml.load_all(before, _Loader)), list(yaml.load_all(after, _Loader))))
+    except NeedsHuman:
+        seen = None
     if seen != Counter(each for each in expected if each.before != each.after):
         raise refused(f"{file} is written in a way that is not edited safely; change it by hand")
 
@@ -48,7 +52,7 @@ def differences(before: Any, after: Any) -> Iterator[Pair]:
         for key in {**before, **after}:
             yield from differences(before.get(key), after.get(key))
     elif isinstance(after, list) and (isinstance(before, list) or before in _NOTHING):
-        old = before or []
+        old = before if isinstance(before, list) else []
         for at in range(max(len(old), len(after))):
             yield from differences(old[at] if at < len(old) else None, after[at] if at < len(after) else None)
     elif (inside := _inside(before, after)) is not None:

@@ -4,7 +4,6 @@ Semantics are kustomize's: a tag without a digest drops the digest, and the othe
 is added at the end of the list, in the style the file has.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -17,8 +16,6 @@ from transship.kustomization.places import ENTRY_FIELDS, Entry
 from transship.kustomization.source import Source, Splice, is_flow, items, pairs
 
 _SWAPPED = {"newTag": "digest", "digest": "newTag"}
-_NUMBER = re.compile(r"[0-9][0-9a-fA-FxXoOeE_.]*\Z")
-_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+){2,}\Z")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 
@@ -116,12 +113,10 @@ def _style(text: str, root: MappingNode, images: Node | None) -> tuple[int, int]
     for each in lists:
         if not isinstance(each, SequenceNode) or is_flow(each) or not each.value:
             continue
-        dash, last = each.start_mark.column, each.value[-1]
-        is_beside = last.start_mark.line == text.count("\n", 0, last.start_mark.index)
-        line_start = text.rfind("\n", 0, last.start_mark.index) + 1
-        head = text[line_start : last.start_mark.index]
-        gap = len(head) - dash - 1 if is_beside and head.strip() == "-" else 1
-        return dash, gap
+        first = each.value[-1].start_mark.index
+        dash = text.rindex("-", 0, first)
+        between = text[dash + 1 : first]
+        return dash - (text.rfind("\n", 0, dash) + 1), 1 if "\n" in between else len(between)
     return 0, 1
 
 
@@ -162,7 +157,9 @@ class _Change:
         line_start = self._text.rfind("\n", 0, key.start_mark.index) + 1
         if self._text[line_start : key.start_mark.index].strip():
             raise self._by_hand(key)
-        stop = self._text.find("\n", end) + 1 or len(self._text)
+        stop = self._text.find("\n", end) + 1
+        if stop == 0:  # the last line has no end, and neither will the one before it
+            line_start, stop = _line_end(self._text, line_start - len(_newline(self._text))), len(self._text)
         self.splices.append(Splice(line_start, stop, ""))
 
     def insert(self, fields: Mapping[str, str]) -> None:
@@ -249,6 +246,18 @@ def _plain(value: str) -> str:
 
 
 def _is_ambiguous(value: str) -> bool:
-    if value.lower() in _WORDS or (_NUMBER.match(value) and not _VERSION.match(value)):
+    if value.lower() in _WORDS or any(_is_read_by(read, value.replace("_", "")) for read in (float, _whole)):
         return True
     return not isinstance(yaml.safe_load(value), str) or not isinstance(YAML(typ="safe", pure=True).load(value), str)
+
+
+def _whole(text: str) -> int:
+    return int(text, 0)
+
+
+def _is_read_by(read: Callable[[str], float], text: str) -> bool:
+    try:
+        read(text)
+    except ValueError:
+        return False
+    return True

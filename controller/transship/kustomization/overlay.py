@@ -17,7 +17,7 @@ from transship.errors import NeedsHuman, Reason
 from transship.kustomization.changes import Pair, added, require_only
 from transship.kustomization.entries import add_entry, change_entry, wanted_fields
 from transship.kustomization.layers import Layer, Role, is_remote, read_layers, read_text, refused, seen_from, strings
-from transship.kustomization.places import Entry, How, Line, Opaque, Place, Places, find_places, joined, split
+from transship.kustomization.places import Entry, How, Line, Opaque, Place, Places, find_places, joined, names_of, split
 from transship.kustomization.program import DEFAULT, Options
 from transship.kustomization.source import Source, Splice, spliced
 from transship.oci.digest import Digest
@@ -101,7 +101,7 @@ class Overlay:
             NeedsHuman: InvalidImage: that is no name. InvalidRequest: a file cannot be read.
         """
         _require_name(name)
-        around = _Around.of(self._places(), name)
+        around = _Around.of(self._places(name), name)
         return around.places()
 
     def set_image(
@@ -126,7 +126,7 @@ class Overlay:
                 guessing; the message says where the image is set.
         """
         _require_image(name, tag, digest, new_name)
-        around = _Around.of(self._places(), name)
+        around = _Around.of(self._places(name), name)
         around.require_text(name)
         if around.own_entries:
             return self._set_entry(around, name, wanted=(tag, digest, new_name))
@@ -175,8 +175,8 @@ class Overlay:
             self._before[file] = read_text(file, folder, self.shown(file))
         return self._before[file]
 
-    def _places(self) -> Places:
-        return find_places(self.layer, self._read, self.shown)
+    def _places(self, name: str = "") -> Places:
+        return find_places(self.layer, name, self._read, self.shown)
 
     def _set_entry(self, around: "_Around", name: str, wanted: tuple[str, str, str]) -> list[Edit]:
         versions = [line for line in around.patches if line.place.is_ours and any(split(line.image)[1:])]
@@ -225,7 +225,7 @@ class Overlay:
             raise refused(
                 f"{name} is set outside of {self.path}, in {_listed([each.place for each in deciding])}: set it there"
             )
-        if others := self._patched_away(around):
+        if others := around.patched_away():
             names = ", ".join(sorted({each.name for each in others}))
             raise refused(f"{name} is patched to {names}, see {_listed([each.place for each in others])}: name that")
         if not around.lines and not around.entries and not self._has_unseen():
@@ -239,16 +239,9 @@ class Overlay:
         root = source.roots()[0]
         self._apply(source, add_entry(source, root, fields), [added(fields)])
         self._want({name, start}, new_name or start, tag, digest)
-        line = next(each.place.line for each in self._places().entries if each.fields == fields)
+        line = next(each.place.line for each in self._places(start).entries if each.fields == fields)
         after = joined(new_name or start, tag, digest)
         return [Edit(Place(self.shown(file), line, How.IMAGES, after, is_ours=True), "", after)]
-
-    def _patched_away(self, around: "_Around") -> list[Line]:
-        """The overlay's patches that give other images to all containers that have this one below."""
-        below = {each.target for each in around.lines}
-        patches = [each for each in self._places().lines if each.place.is_ours and each.place.how in _PATCHES]
-        others = [each for each in patches if each.target in below]
-        return others if below and below == {each.target for each in others} else []
 
     def _apply(self, source: Source, splices: Sequence[Splice], expected: Sequence[Pair]) -> None:
         text = spliced(source.text, splices)
@@ -286,17 +279,14 @@ class _Around:
     opaque: list[Opaque]
     entries: list[Entry]
     lines: list[Line]
+    all_lines: list[Line]
 
     @classmethod
     def of(cls, places: Places, name: str) -> "_Around":
-        names, entries = {name}, list[Entry]()
-        # An entry gives the image another name, by which further entries find it.
-        while more := [each for each in places.entries if each not in entries and each.names & names]:
-            entries += more
-            names |= {one for each in more for one in each.names}
-        entries.sort(key=places.entries.index)
+        names = names_of(places.entries, name)
+        entries = [each for each in places.entries if each.names & names]
         opaque = [each for each in places.opaque if each.concerns(names)]
-        return cls(opaque, entries, [each for each in places.lines if each.name in names])
+        return cls(opaque, entries, [each for each in places.lines if each.name in names], places.lines)
 
     def places(self) -> tuple[Place, ...]:
         """All of them: what no text says first, then entries, then lines."""
@@ -328,6 +318,13 @@ class _Around:
         places: list[Entry | Line] = [*self.entries, *self.patches]
         return [each for each in places if not each.place.is_ours]
 
+    def patched_away(self) -> list[Line]:
+        """The overlay's patches that give other images to all containers that have this one below."""
+        below = {each.target for each in self.lines}
+        patches = [each for each in self.all_lines if each.place.is_ours and each.place.how in _PATCHES]
+        others = [each for each in patches if each.target in below]
+        return others if below and below == {each.target for each in others} else []
+
     def require_text(self, name: str) -> None:
         """See that no more than text decides."""
         if self.opaque:
@@ -342,6 +339,7 @@ class _Around:
 
 def unified_diff(name: str, before: str, after: str) -> Iterator[str]:
     """A unified diff that `git apply` takes, of a file that lives in both trees under one name."""
+    name = name.lstrip("/")
     lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
     for line in lines:
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

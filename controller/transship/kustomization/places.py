@@ -6,13 +6,14 @@ plugins, charts. Nothing opaque is ever edited.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from transship.kustomization.documents import read_documents
 from transship.kustomization.layers import Layer, Role, refused
 from transship.kustomization.source import Block, Source, inner, items, pairs, scalar, value_of
 
@@ -126,6 +127,7 @@ class Places:
     entries: list[Entry] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     opaque: list[Opaque] = field(default_factory=list)
+    spans: set[tuple[Path, tuple[int, int] | None]] = field(default_factory=set)
 
 
 def split(image: str) -> tuple[str, str, str]:
@@ -141,46 +143,66 @@ def joined(name: str, tag: str, digest: str) -> str:
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
 
-def find_places(top: Layer, read: Callable[[Path, Path], str], shown: Callable[[Path], Path]) -> Places:
+def names_of(entries: Sequence[Entry], name: str) -> set[str]:
+    """All names by which an image goes: an entry gives it another, by which further entries find it."""
+    names = {name}
+    while more := {one for each in entries if each.names & names for one in each.names} - names:
+        names |= more
+    return names
+
+
+def find_places(top: Layer, name: str, read: Callable[[Path, Path], str], shown: Callable[[Path], Path]) -> Places:
     """Find where images are set.
 
     Args:
         top: the overlay.
+        name: of the image that is looked for; empty for all. Of others the overlay's own places are found as well.
         read: the text of a file that has to be in a folder.
         shown: how a file is called in messages.
 
     Raises:
         NeedsHuman: InvalidRequest: a file cannot be read.
     """
-    places, seen = Places(), set[Path]()
-    for layer in top.walk():
-        if layer.folder not in seen and layer.role is not Role.PLUGINS:
-            seen.add(layer.folder)
-            _Finder(layer, places, read, shown).find()
+    places = Places()
+    layers = {each.folder: each for each in top.walk() if each.role is not Role.PLUGINS}.values()
+    finders = [_Finder(layer, list(layers), places, read, shown) for layer in layers]
+    for each in finders:
+        each.find_entries()
+    # Reading where everything is written takes time, and most files have nothing to do with the image.
+    names = names_of(places.entries, name) if name and not places.opaque else {""}
+    for each in finders:
+        each.find_lines(names)
     return places
 
 
 @dataclass(slots=True)
 class _Finder:
     layer: Layer
+    layers: list[Layer]
     places: Places
     read: Callable[[Path, Path], str]
     shown: Callable[[Path], Path]
 
-    def find(self) -> None:
-        layer = self.layer
-        source = self._source(layer.file)
+    def find_entries(self) -> None:
+        """Find what the kustomization itself says: entries, and what is opaque."""
+        source = self._source(self.layer.file)
         root = source.roots()[0]
         self._entries(source, root)
-        for name in ("patches", "patchesJson6902", "patchesStrategicMerge"):
-            for each in items(value_of(root, name)):
-                self._patch(source, each)
-        for file in layer.resources:
-            resources = self._source(file)
-            for document in resources.roots():
-                self._lines(resources, _shaped(document), How.RESOURCE)
         self._replacements(source, root)
         self._plugins(source, root)
+
+    def find_lines(self, names: set[str]) -> None:
+        """Find the lines of patches and resources in files that mention one of these names."""
+        source = self._source(self.layer.file)
+        root = source.roots()[0]
+        for name in ("patchesStrategicMerge", "patches", "patchesJson6902"):
+            for each in items(value_of(root, name)):
+                self._patch(source, each, names)
+        for file in self.layer.resources:
+            resources = self._source(file)
+            if any(name in resources.text for name in names):
+                for document in resources.roots():
+                    self._lines(resources, _shaped(document), How.RESOURCE)
 
     def _source(self, file: Path) -> Source:
         return Source(self.read(file, self.layer.folder), file, str(self.shown(file)))
@@ -201,14 +223,16 @@ class _Finder:
             place = self._place(source, each.start_mark.index, How.IMAGES, image)
             self.places.entries.append(Entry(place, source.file, self.layer.role, each, fields))
 
-    def _patch(self, source: Source, node: Node) -> None:
+    def _patch(self, source: Source, node: Node, names: set[str]) -> None:
         path = node if isinstance(node, ScalarNode) else value_of(node, "path")
         text = node if isinstance(node, ScalarNode) else value_of(node, "patch")
         target = value_of(node, "target")
         if text is not None and "\n" in scalar(text):
             self._patches(Block.of(source, text), target)
         elif isinstance(path, ScalarNode) and "\n" not in path.value:
-            self._patches(self._source(self.layer.folder / path.value), target)
+            other = self._source(self.layer.folder / path.value)
+            if self.layer.role is Role.OVERLAY or any(name in other.text for name in names):
+                self._patches(other, target)
 
     def _patches(self, source: Source, target: Node | None) -> None:
         for document in source.roots():
@@ -224,7 +248,9 @@ class _Finder:
             span = source.span(node)
             start = span[0] if span else source.outer(node.start_mark.index)
             place = self._place(source, start, how, node.value)
-            if not any(each.file == source.file and span and each.span == span for each in self.places.lines):
+            # What an alias repeats is written once; so is a file that two layers name.
+            if span is None or (source.file, span) not in self.places.spans:
+                self.places.spans.add((source.file, span))
                 self.places.lines.append(Line(place, source.file, node.value, (kind, name, container), span))
 
     def _replacements(self, source: Source, root: Node) -> None:
@@ -239,32 +265,45 @@ class _Finder:
                     self._replacement(other, one)
 
     def _replacement(self, source: Source, node: Node) -> None:
-        given = scalar(value_of(node, "sourceValue"))
+        origin = value_of(node, "source")
+        given = scalar(value_of(node, "sourceValue")), scalar(value_of(origin, "kind"))
         for target in items(value_of(node, "targets")):
             select = value_of(target, "select")
             chosen = scalar(value_of(select, "kind")), scalar(value_of(select, "name"))
             for each in items(value_of(target, "fieldPaths")):
                 if found := _FIELD_PATH.match(scalar(each)):
                     place = self._place(source, each.start_mark.index, How.REPLACEMENT, "")
-                    self.places.opaque.append(Opaque(place, self._replaces(given, *chosen, found)))
+                    self.places.opaque.append(Opaque(place, self._replaces(given, chosen, found)))
 
-    def _replaces(self, given: str, kind: str, name: str, path: re.Match[str]) -> Callable[[set[str]], bool]:
+    def _replaces(
+        self, given: tuple[str, str], chosen: tuple[str, str], path: re.Match[str]
+    ) -> Callable[[set[str]], bool]:
+        """Whether a replacement sets an image: it has its name below the replacement, or comes from there."""
+        value, source_kind = given
         by_name = _BY_NAME.match(path["container"] or "")
-        texts = [given, *(self.read(each, self.layer.folder) for each in (self.layer.file, *self.layer.resources))]
 
         def concerns(names: set[str]) -> bool:
-            targets = [
+            targets = {
                 line.name
                 for line in self.places.lines
                 if line.place.how is How.RESOURCE
-                and kind in {"", line.target[0]}
-                and name in {"", line.target[1]}
+                and all(asked in {"", has} for asked, has in zip(chosen, line.target, strict=False))
                 and (by_name is None or by_name["name"] == line.target[2])
-            ]
-            is_source = any(one in text for one in names for text in texts)
-            return is_source if targets and not names.intersection(targets) else True
+            }
+            if not targets or names & targets:
+                return True
+            return any(name in text for name in names for text in (value, *self._sources(source_kind)))
 
         return concerns
+
+    def _sources(self, kind: str) -> Iterator[str]:
+        """What a replacement may take its value from, as text."""
+        for layer in self.layers:
+            yield from (repr(layer.content.get(each, "")) for each in ("configMapGenerator", "secretGenerator"))
+            for file in layer.resources:
+                for document in read_documents(self.read(file, layer.folder), str(self.shown(file))):
+                    if isinstance(document.content, dict) and document.content.get("kind") == kind:
+                        yield repr(document.content)
 
     def _plugins(self, source: Source, root: Node) -> None:
         configured = [each for one in self.layer.below if one.role is Role.PLUGINS for each in one.walk()]

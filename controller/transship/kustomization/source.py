@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.documents import read_documents
@@ -47,8 +47,13 @@ class Source:
         read_documents(self.text, self.name)  # the budgets, before a parser that has none
         try:
             return [node for node in YAML(typ="rt", pure=True).compose_all(self.text) if node is not None]
+        except MarkedYAMLError as error:
+            # The two parsers differ in what they take, such as a tab before a comment.
+            line = f", line {self.line(error.problem_mark.index)}" if error.problem_mark else ""
+            why = " ".join(str(error.problem).split()).replace("\t", "\\t")
+            raise refused(f"{self.name}{line}: this is not read as it is written: {why}") from error
         except YAMLError as error:
-            raise refused(f"{self.name} is not YAML 1.2, which kustomize reads") from error
+            raise refused(f"{self.name}: this is not read as it is written; keep to plain YAML 1.2") from error
 
     def line(self, index: int) -> int:
         """The line of a character of the file, counted from 1."""
