@@ -1,5 +1,7 @@
 """What an overlay may ask for is seen before anything is run: none of these tests needs kustomize."""
 
+import itertools
+import json
 import os
 from pathlib import Path
 
@@ -218,3 +220,28 @@ def test_files_are_called_as_the_overlay_was(golden: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["deployment.yaml", "../base", "./github.com/a/b", "a/b@c", "git", "https"])
 def test_paths_are_no_urls(name: str) -> None:
     assert not is_remote(name)
+
+
+def test_bombs_in_what_kustomize_would_read_are_found_before_it_does(tmp_path: Path) -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in itertools.pairwise("abcdefghi")
+    )
+    write(tmp_path, {"b/bomb.yaml": bomb, "b/kustomization.yaml": "resources: [bomb.yaml]"})
+    assert "b/bomb.yaml, line 7, document 1: the YAML stands for more than" in refusal(tmp_path / "b")
+    write(tmp_path, {"b/kustomization.yaml": "patches: [{path: bomb.yaml}]"})
+    assert "b/bomb.yaml, line 7, document 1: the YAML stands for more than" in refusal(tmp_path / "b")
+
+
+def test_broken_yaml_in_a_base_is_told_with_its_file_and_line(golden: Path) -> None:
+    file = golden / "patches" / "base" / "job.yaml"
+    file.write_text("a: b\n---\na: [\n")
+
+    assert f"{file}, line 4, document 2: not YAML" in refusal(golden / "patches" / "overlays" / "merge")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a\0b", "loop"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    write(tmp_path, {"kustomization.yaml": json.dumps({"resources": [name]})})
+
+    assert "is not there" in refusal(tmp_path) or "cannot be read: File name too long" in refusal(tmp_path)

@@ -6,6 +6,7 @@ read as kustomize and kubectl read them, so that what looks like a date is text.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,13 +58,30 @@ def read_documents(text: str, file: str) -> list[Document]:
     Raises:
         NeedsHuman: InvalidRequest, with line and document: it is no YAML, a key is there twice, or it is too large.
     """
+    with _reading(text, file) as count:
+        for event in yaml.parse(text, _PlainLoader):
+            count.see(event)
+        return list(_build(text, file))
+
+
+def require_within_budgets(text: str, file: str) -> None:
+    """See that others can read a YAML stream without harm; faster than reading it.
+
+    Raises:
+        NeedsHuman: InvalidRequest, with line and document: it is no YAML, or it is too large.
+    """
+    with _reading(text, file) as count:
+        for event in yaml.parse(text, _PlainLoader):
+            count.see(event)
+
+
+@contextmanager
+def _reading(text: str, file: str) -> Iterator["_Count"]:
     if len(text) > MAX_BYTES:
         raise _refused(f"{file} has more than {MAX_BYTES} characters; hand over less at once")
     count = _Count(file)
     try:
-        for event in yaml.parse(text, _PlainLoader):
-            count.see(event)
-        return list(_build(text, file))
+        yield count
     except yaml.MarkedYAMLError as error:
         raise _refused(_problem(error, file, count.documents)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -156,7 +156,8 @@ class _Change:
             return
         line_start = self._text.rfind("\n", 0, key.start_mark.index) + 1
         if self._text[line_start : key.start_mark.index].strip():
-            raise self._by_hand(key)
+            self.splices.append(self._removed_behind_dash(name, end))
+            return
         stop = self._text.find("\n", end) + 1
         if stop == 0:  # the last line has no end, and neither will the one before it
             line_start, stop = _line_end(self._text, line_start - len(_newline(self._text))), len(self._text)
@@ -190,6 +191,13 @@ class _Change:
         return Splice(
             at, at, "".join(f"{_newline(self._text)}{indent}{each}: {_plain(value)}" for each, value in added)
         )
+
+    def _removed_behind_dash(self, name: str, end: int) -> Splice:
+        """The next field moves up to the dash, unless a comment stands between them: that stays beside the dash."""
+        names = list(self._pairs)
+        start, following = self._pairs[name][0].start_mark.index, names[names.index(name) + 1]
+        next_start = self._pairs[following][0].start_mark.index
+        return Splice(start, end if self._text[end:next_start].strip() else next_start, "")
 
     def _removed_in_braces(self, name: str, end: int) -> Splice:
         names = list(self._pairs)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transship.errors import NeedsHuman, Reason
-from transship.kustomization.documents import MAX_BYTES, read_documents
+from transship.kustomization.documents import MAX_BYTES, read_documents, require_within_budgets
 from transship.kustomization.program import DEFAULT, Options
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -83,10 +83,13 @@ def read_layers(overlay: Path, options: Options = DEFAULT) -> Layer:
     Raises:
         NeedsHuman: InvalidRequest: one cannot be read, or asks for what is not allowed.
     """
-    folder = overlay.resolve()
-    if not folder.is_dir():
-        raise refused(f"{overlay} is no folder; name the folder of a kustomization")
-    return _Walk(overlay, folder, options).layer(folder, Role.OVERLAY, (), folder)
+    try:
+        folder = overlay.resolve()
+        if not folder.is_dir():
+            raise refused(f"{overlay} is no folder; name the folder of a kustomization")
+        return _Walk(overlay, folder, options).layer(folder, Role.OVERLAY, (), folder)
+    except OSError as error:  # no right to look, or a name that no file can have
+        raise refused(f"{overlay} cannot be read: {error.strerror}") from error
 
 
 def kustomization_file(folder: Path, shown: Path | None = None) -> Path:
@@ -172,6 +175,7 @@ class _Walk:
                 below.append(self._inner(file, folder, name, Role.BASE, above))
             else:
                 self._require_inside(file, folder, name)
+                require_within_budgets(read_text(path, folder, self.shown(path)), str(self.shown(path)))
                 files.append(path)
         below += (
             self._inner(file, folder, name, Role.COMPONENT, above)
@@ -219,8 +223,12 @@ class _Walk:
             if is_remote(name):
                 if not self.options.allow_remote:
                     raise refused(_is_fetched(shown, name))
-            else:
-                self._require_inside(file, folder, name)
+                continue
+            self._require_inside(file, folder, name)
+        for name in _patches(content):
+            path = folder / name
+            if not is_remote(name):
+                require_within_budgets(read_text(path, folder, self.shown(path)), str(self.shown(path)))
 
     def _there(self, file: Path, folder: Path, name: str) -> Path | None:
         """What a resource or component names; None if it is fetched, and that is allowed."""
@@ -327,13 +335,18 @@ def _require_exact_names(content: Mapping[str, Any], shown: Path) -> None:
                 raise refused(f"{shown} has {str(name)[:80]!r}; write it in small letters")
 
 
-def _files(content: Mapping[str, Any]) -> Iterator[str]:
-    """Every file a kustomization names beside resources, components and plugins."""
+def _patches(content: Mapping[str, Any]) -> Iterator[str]:
+    """Every file of YAML a kustomization names beside resources, components and plugins."""
     yield from strings(content, "configurations")
-    yield from strings(content, "crds")
     yield from (each for each in strings(content, "patchesStrategicMerge") if "\n" not in each)
     for name in ("patches", "patchesJson6902", "replacements"):
         yield from (each["path"] for each in mappings(content, name) if isinstance(each.get("path"), str))
+
+
+def _files(content: Mapping[str, Any]) -> Iterator[str]:
+    """Every file a kustomization names beside resources, components and plugins."""
+    yield from _patches(content)
+    yield from strings(content, "crds")
     openapi = content.get("openapi")
     if isinstance(openapi, dict) and isinstance(openapi.get("path"), str):
         yield openapi["path"]

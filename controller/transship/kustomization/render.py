@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from transship.errors import NeedsHuman
-from transship.kustomization.layers import Layer, read_layers, seen_from
+from transship.kustomization.layers import Layer, read_layers, refused, seen_from
 from transship.kustomization.program import DEFAULT, Options, Program
 from transship.kustomization.resources import Rendered, Resource, ResourceId, read_stream
 
@@ -62,7 +62,10 @@ class Renderer:
         top = Path(os.path.commonpath([each for one in layer.walk() for each in (one.folder, one.written, *one.files)]))
         with self._program.home() as home:
             copy = home / "copy"
-            _copy(layer, texts, top, copy)
+            try:
+                _copy(layer, texts, top, copy)
+            except OSError as error:
+                raise refused(f"{overlay} cannot be copied to be rendered: {error.strerror}") from error
             return self._render(
                 overlay, layer, copy / layer.folder.relative_to(top), home, lambda file: _moved(file, copy, top)
             )
