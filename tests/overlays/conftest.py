@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import yaml
@@ -185,7 +185,9 @@ class Shop:
                 raise
         return heard(child.returncode, out, err)
 
-    def start(self, *arguments: str | Path, by: str = PLANNER, **environment: str) -> Any:
+    def start(
+        self, *arguments: str | Path, by: str = PLANNER, stderr: int | IO[str] = subprocess.PIPE, **environment: str
+    ) -> Any:
         given = self.registries.environment(self.people[by]) | {"TRANSSHIP_KUSTOMIZE": str(self.kustomize)}
         return subprocess.Popen(
             [sys.executable, "-m", "transship", *map(str, arguments)],
@@ -193,7 +195,7 @@ class Shop:
             cwd=self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 

@@ -211,6 +211,21 @@ def test_images_that_share_layers_are_counted_once(shop: Shop) -> None:
     assert (alone, plan["totals"]["missing"]["blobs"]) == (12, 10)
 
 
+def test_an_image_of_two_namespaces_is_counted_once_and_each_namespace_has_to_be_covered(shop: Shop) -> None:
+    shop.push("v1")
+    shop.let_in()
+    elsewhere = pod("b", shop.reference("v1"))
+    elsewhere["metadata"]["namespace"] = "other"
+    stream = yaml.safe_dump_all([pod("a", shop.reference("v1")), elsewhere])
+    said = shop.run("plan", "-f", "-", "-o", "json", stdin=stream)
+    assert said.status == 1
+    assert [each["verdict"] for each in json.loads(said.out)["plans"][0]["images"]] == ["Copy", "NotCovered"]
+    shop.policy(namespaces={"names": ["shop", "other"]})
+    said = shop.run("plan", "-f", "-", "-o", "json", stdin=stream)
+    (plan,) = json.loads(said.out)["plans"]
+    assert (said.status, plan["totals"]["missing"]["blobs"]) == (2, 6)
+
+
 def test_names_are_those_that_would_be_written(shop: Shop) -> None:
     shop.push("v1", "v2")
     shop.let_in()

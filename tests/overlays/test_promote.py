@@ -1,9 +1,13 @@
 """`transship promote` without a cluster: what arrives, what is said, and what Ctrl-C leaves."""
 
 import json
+import os
+import pty
+import re
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -28,6 +32,15 @@ COPYING = {"PutImage", "InitiateLayerUpload", "UploadLayerPart", "CompleteLayerU
 def shop(shop: Shop) -> Shop:
     shop.policy(source=ROLE)
     return shop
+
+
+def everything(terminal: int) -> str:
+    """What is written to a terminal until nobody has it open."""
+    content = b""
+    with os.fdopen(terminal, "rb", buffering=0) as stream, suppress(OSError):
+        while part := stream.read(65536):
+            content += part
+    return content.decode()
 
 
 def images_of(said: Said) -> list[dict[str, Any]]:
@@ -103,6 +116,42 @@ def test_lines_are_printed_where_there_is_no_terminal_and_quiet_means_quiet(shop
     assert f"{shop.reference('v1')}: " in said.err
     assert "\x1b" not in said.err + said.out
     assert shop.run("promote", overlay, "--quiet", by=BY).err == ""
+
+
+def test_on_a_terminal_there_is_a_bar_for_each_image_and_one_for_all(shop: Shop, registries: Registries) -> None:
+    shop.push("v1")
+    overlay = shop.overlay("production", shop.reference("v1"))
+    ours, theirs = pty.openpty()
+    is_slow = fault(registries, "slow", action="GetObject", bytesPerSecond=40_000, times=0)
+    with is_slow, os.fdopen(theirs, "w") as terminal:
+        child = shop.start("promote", overlay, by=BY, stderr=terminal, TERM="xterm", COLUMNS="250")
+        terminal.close()
+        drawn = everything(ours)
+        out, _ = child.communicate(timeout=30)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+    assert child.returncode == 0, plain
+    assert re.search(rf"{shop.reference('v1')} .*━.* [0-9.]+/[0-9.]+ KiB +[0-9.]+ k?B/s [0-9:-]+", plain)
+    assert "all images" in plain
+    assert "\x1b[" not in out
+
+
+def test_ctrl_c_does_not_wait_for_a_registry_that_is_silent(shop: Shop, registries: Registries, ledger: Ledger) -> None:
+    shop.push("v1")
+    overlay = shop.overlay("production", shop.reference("v1"))
+    before = ledger.requests()
+    is_silent = fault(registries, "stall", action="GetObject", at=100, seconds=0, times=0)
+    with is_silent, shop.start("promote", overlay, by=BY) as child:
+        while not (Counter(ledger.requests()) - before)["ecr:GetDownloadUrlForLayer"]:
+            assert child.poll() is None
+            time.sleep(0.05)
+        asked_at = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=20)
+        took = time.monotonic() - asked_at
+    assert child.returncode == 130, err
+    assert took < 6, "1.5 s for copies to stop, and the rest for a machine that is busy"
+    assert "was asked to stop" in out
+    assert shop.at_destination("v1") is None
 
 
 def test_ctrl_c_leaves_no_tag_and_says_what_was_done(shop: Shop, registries: Registries, ledger: Ledger) -> None:

@@ -47,6 +47,7 @@ class Looking:
         self._locks = RepositoryLocks()
         self._lock = Lock()
         self._grants: dict[tuple[str, Repository], Grant | None] = {}
+        self._standings: dict[tuple[str, Repository], Standing] = {}
 
     def prepare_source(self, policy: PromotionPolicy, repository: Repository) -> None:
         """Look whether the source can be made readable, see `Registries`."""
@@ -79,6 +80,12 @@ class Looking:
 
     def standing(self, policy: PromotionPolicy, repository: Repository) -> Standing:
         """How a destination repository stands; registries other than ECR make theirs by themselves."""
+        key = policy.name, repository
+        if key not in self._standings:
+            self._standings[key] = self._stands(policy, repository)
+        return self._standings[key]
+
+    def _stands(self, policy: PromotionPolicy, repository: Repository) -> Standing:
         store = self._registries.destination(policy, repository)
         if not isinstance(store, EcrRepository):
             return Standing.THERE

@@ -96,9 +96,8 @@ def plan_all(inputs: Sequence[Input], policies: PolicyOptions, kube: Kube, out: 
     settings = load_settings(Exit.ERROR)
     folders = dict.fromkeys(each.folder for each in inputs)
     found = {folder: policies.read(folder, kube, out) for folder in folders}
-    looking, stop = Looking(build_registries(settings)), Stop()
-    stop.on_signals()
-    promoter = build_promoter(settings, looking, stop)
+    looking = Looking(build_registries(settings))
+    promoter = build_promoter(settings, looking, Stop())  # nothing is written, so Ctrl-C may end it as it comes
     plans = []
     for each in inputs:
         out.detail(f"looking at {each.name}")

@@ -343,12 +343,16 @@ def calls(amounts: Amounts, source: Registry, destination: Registry) -> Calls:
 def totals(images: Sequence[PlannedImage]) -> Totals:
     """All images together."""
     moved: dict[Repository, set[Digest]] = {}
+    counted: set[Reference] = set()  # an image may be wanted in several namespaces
     requests: Counter[str] = Counter()
     made: dict[str, Counter[str]] = {}
     bytes_, blobs, manifests, referrers = 0, 0, 0, 0
     for each in images:
         if each.amounts is None or each.source is None or each.destination is None or each.is_second:
             continue
+        if each.destination in counted:
+            continue
+        counted.add(each.destination)
         known = moved.setdefault(each.destination.repository, set())
         left = each.amounts.beside(known)
         known |= {blob.digest for blob in left.blobs}

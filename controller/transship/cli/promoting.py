@@ -17,7 +17,7 @@ from transship.oci.copy import CopyProgress
 from transship.promotion.ports import Registries
 from transship.promotion.promoter import Occasion, Promoter
 from transship.promotion.request import PromotionRequest
-from transship.promotion.status import ImageStatus, RequestStatus
+from transship.promotion.status import ImageStatus, Phase, RequestStatus
 from transship.settings import Settings
 
 TELL_EVERY = timedelta(seconds=0.2)
@@ -57,9 +57,9 @@ class Told:
         with self._lock:
             self.status = status
             for image in status.images:
-                self._tell(image)
+                self._tell(image, is_final=status.phase is Phase.STALLED)
 
-    def _tell(self, image: ImageStatus) -> None:
+    def _tell(self, image: ImageStatus, *, is_final: bool) -> None:
         name = image.destination or image.name
         total, copied, skipped = image.bytes_total, image.bytes_copied, image.bytes_skipped
         is_over = image.outcome is not None
@@ -68,7 +68,8 @@ class Told:
                 self._begun.add(name)
                 self.watch.begun(name, total - (skipped or 0))
             self.watch.moved(name, CopyProgress(total, skipped or 0, copied))
-        said = image.message if is_over else f"{image.message}; trying again" if image.reason else ""
+        is_again = not is_over and not is_final and image.reason != Reason.PENDING
+        said = f"{image.message}; trying again" if is_again and image.reason else image.message
         if said and self._ended.get(name) != said:
             self._ended[name] = said
             self._begun.discard(name)
