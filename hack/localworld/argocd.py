@@ -13,8 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
@@ -25,7 +24,7 @@ from localworld.cluster import Cluster
 from localworld.controlplane import wait_for
 from localworld.errors import WorldError
 from localworld.ports import LOOPBACK, free_ports, is_listening
-from localworld.processes import POLL_SECONDS, Child, Processes, wait_until_ready
+from localworld.processes import POLL_SECONDS, Child, Processes, Started, wait_until_ready
 
 NEEDS = ("argocd", "kustomize")
 START_SECONDS = 60.0
@@ -54,7 +53,7 @@ def prepare() -> None:
     debian.ensure("redis")
 
 
-class ArgoCD:
+class ArgoCD(Started):
     """An Argo CD that deploys to the cluster it runs beside; a context manager that starts and stops it.
 
     Args:
@@ -72,19 +71,6 @@ class ArgoCD:
         self._ports = free_ports(4)
         self._controller: Child | None = None
         self._starts = 0
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # also Ctrl-C: what has been started so far must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Install what it needs, and start the processes; returns when all of them say that they are ready.

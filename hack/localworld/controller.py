@@ -12,12 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from localworld import paths
 from localworld.errors import WorldError
-from localworld.processes import Child, Processes, wait_until_ready
+from localworld.processes import Child, Processes, Started, wait_until_ready
 from localworld.world import World
 
 START_SECONDS = 40.0
@@ -28,7 +27,7 @@ INSTALLED = ("crd", "rbac")
 POLICY = Path(__file__).with_name("policy.yaml")
 
 
-class Controller:
+class Controller(Started):
     """A replica of the operator; a context manager that starts and stops it.
 
     Args:
@@ -47,19 +46,6 @@ class Controller:
         self._starts = 0
         self._child: Child | None = None
         self.said = ""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # also Ctrl-C: what has been started so far must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def child(self) -> Child:

@@ -11,13 +11,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from localworld.pki import Authority, write_kubeconfig
 from localworld.ports import LOOPBACK, free_ports
-from localworld.processes import Child, Processes, wait_until_ready
+from localworld.processes import Child, Processes, Started, wait_until_ready
 
 START_SECONDS = 90.0
 CONTROLLERS = (
@@ -41,7 +39,7 @@ class Binaries:
     controller_manager: Path
 
 
-class ControlPlane:
+class ControlPlane(Started):
     """One control plane with a temporary directory of its own; a context manager that starts and stops it.
 
     Attributes:
@@ -59,19 +57,6 @@ class ControlPlane:
         self.ports = free_ports(4)
         self._etcd_port, self._etcd_peer_port, self._api_port, self._manager_port = self.ports
         self.server = f"https://{LOOPBACK}:{self._api_port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # also Ctrl-C: what has been started so far must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the three processes; returns when all of them say that they are ready.

@@ -16,15 +16,14 @@ import tarfile
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from localworld import debian, network, sample, tools
 from localworld.accounts import Identity
 from localworld.apiserver import ApiError
 from localworld.cluster import LocalCluster
 from localworld.errors import WorldError
-from localworld.processes import POLL_SECONDS, Processes
+from localworld.processes import POLL_SECONDS, Processes, Started
 from localworld.registries import Registries
 from localworld.world import World
 
@@ -76,7 +75,7 @@ def why_not() -> str | None:
     return None
 
 
-class Node:
+class Node(Started):
     """One node; a context manager that starts and stops it.
 
     Args:
@@ -87,19 +86,6 @@ class Node:
         self._world = world
         self._directory = Path()
         self._processes = Processes(self._directory)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # also Ctrl-C: what has been started so far must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the processes; returns when the node is Ready and takes pods.

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,31 @@ class Child:
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()
+
+
+class Started(ABC):
+    """What is started and stopped; a context manager that does both, and leaves nothing of a start that failed."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it; returns when it is ready."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop what was started, and remove what it left."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # also Ctrl-C: what has been started so far must not stay
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 class Processes:

@@ -13,8 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -22,14 +21,14 @@ from botocore.config import Config
 from localworld import tools
 from localworld.accounts import ACCOUNTS_FILE, REGION, Identity
 from localworld.errors import WorldError
-from localworld.processes import Child, Processes, wait_until_ready
+from localworld.processes import Child, Processes, Started, wait_until_ready
 
 NEEDS = ("crane", "distribution")
 START_SECONDS = 30.0
 NO_PROXY = "127.0.0.1,localhost"  # the API server is no business of the proxy
 
 
-class Registries:
+class Registries(Started):
     """A running twin with a directory of its own; a context manager that starts and stops it.
 
     Attributes:
@@ -43,19 +42,6 @@ class Registries:
         self.processes = Processes(self.directory)
         self.proxy = ""
         self.certificate_authority = Path()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:  # also Ctrl-C: what has been started so far must not stay
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the twin; returns when it listens.
