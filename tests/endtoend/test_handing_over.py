@@ -97,3 +97,28 @@ def test_time_that_is_over_is_told_apart(scene: Scene, promote: Promote) -> None
     done = promote(scene.image("v9"), timeout="10s")
     assert done.returncode in {3, 10}  # the operator's own clock may be the first to end it
     assert "does not exist (yet)" in done.stderr
+
+
+def test_a_plan_can_go_by_the_policies_and_labels_of_the_cluster(
+    scene: Scene, promote: Promote, tmp_path: Path
+) -> None:
+    labels = {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}
+    scene.policy(namespaces=labels)
+
+    def plan(namespace: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return subprocess.run(
+            [sys.executable, "-m", "transship", "plan", "-f", "production.yaml", "--from-cluster", "-n", namespace],
+            env=inherited | scene.world.controller_env(),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert promote(scene.image()).returncode == 0
+    there = plan(scene.namespace)
+    assert (there.returncode, "AlreadyPresent" in there.stdout) == (0, True), there.stderr
+    elsewhere = plan("default")
+    assert (elsewhere.returncode, "NotCovered" in elsewhere.stdout) == (1, True)

@@ -119,6 +119,15 @@ def test_a_hook_that_somebody_wrote_is_theirs(shop: Shop) -> None:
     assert (overlay / HOOK).read_text() == "# mine\n"
 
 
+@pytest.mark.parametrize("trap", [HOOK, f".{HOOK}.new", f".{HOOK}.tmp"])
+def test_a_link_that_leads_out_of_the_overlay_is_not_written_through(shop: Shop, tmp_path: Path, trap: str) -> None:
+    overlay, theirs = shop.overlay("production", shop.reference("v1")), tmp_path / "theirs"
+    theirs.write_text("untouched")
+    (overlay / trap).symlink_to(theirs)
+    shop.run("check", overlay, "--offline", "--fix")
+    assert theirs.read_text() == "untouched"
+
+
 def test_a_hook_of_a_base_is_not_written_from_above(shop: Shop) -> None:
     base = shop.overlay("base", shop.reference("v1"))
     assert shop.run("check", base, "--offline", "--fix").status == 0

@@ -6,6 +6,7 @@ theirs to change.
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,7 @@ class HookFile:
         """
         for file, text in self.texts.items():
             try:
-                written = file.with_name(f".{file.name}.new")
-                written.write_text(text, encoding="utf-8", newline="")
-                written.replace(file)
+                _write(file.resolve(), text)
             except OSError as error:
                 raise refused(f"{file} cannot be written: {error.strerror}") from error
 
@@ -94,6 +93,20 @@ def hook_file(overlay: Path, containers: Sequence[tuple[str, str]]) -> HookFile:
     changed = {each: text for each, text in texts.items() if text != olds[each]}
     lines = (line for each, text in changed.items() for line in unified_diff(str(each), olds[each], text))
     return HookFile(changed, "".join(lines))
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace a file at once, by one of a name that nobody could have taken before: the overlay may be a stranger's."""
+    mode = file.stat().st_mode & 0o7777 if file.exists() else 0o644
+    with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}.", delete=False) as written:
+        try:
+            written.write(text.encode())
+            written.flush()
+            os.fchmod(written.fileno(), mode)
+            Path(written.name).replace(file)
+        except BaseException:
+            Path(written.name).unlink(missing_ok=True)
+            raise
 
 
 def _old(file: Path, overlay: Path) -> str:
