@@ -67,6 +67,24 @@ def test_show_prints_terraform_for_the_repositories_named(run: Run) -> None:
     assert PolicyDocument.parse(document).says(Grant(PRODUCTION).statement())
 
 
+def test_programs_get_what_is_there_what_is_wanted_and_what_was_done(aws: Any, run: Run) -> None:
+    path = aws.repository()
+    aws.set_policy(path, LAMBDA)
+    repository = f"{host('111111111111')}/{path}"
+
+    (difference,) = json.loads(run("diff", path, "-o", "json").stdout)
+    applied = run("apply", path, "-o", "yaml")
+    again = run("diff", path, "-o", "name")
+
+    assert (difference["repository"], difference["policy"], difference["result"]) == (repository, "shop", "differs")
+    assert difference["is"]["Statement"] == [LAMBDA]
+    assert {each["Sid"] for each in difference["wanted"]["Statement"]} == {LAMBDA["Sid"], SID}
+    assert yaml.safe_load(applied.stdout) == [
+        {"repository": repository, "policy": "shop", "result": "statement written"}
+    ]
+    assert (again.exit_code, again.stdout) == (0, "")
+
+
 def test_diff_apply_and_remove_are_one_story(aws: Any, run: Run) -> None:
     path = aws.repository()
     aws.set_policy(path, LAMBDA)

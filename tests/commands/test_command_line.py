@@ -163,6 +163,12 @@ def test_an_unwritten_result_ends_without_a_traceback(alone: Command) -> None:
     assert "Traceback" not in err
 
 
+def test_programs_can_read_the_settings(alone: Command) -> None:
+    found = json.loads(alone("settings", "-o", "json", TRANSSHIP_HISTORY_LIMIT="7").out)
+    assert found["TRANSSHIP_HISTORY_LIMIT"]["value"] == 7
+    assert alone("settings", "-o", "name").out.split() == list(found)
+
+
 def test_the_page_of_the_commands_is_what_the_commands_say() -> None:
     assert commands.PAGE.read_text() == commands.page(), "run `make docs`"
 

@@ -173,6 +173,15 @@ def test_what_changes_is_followed_line_by_line_until_ctrl_c(shop: Asker, stop: C
     assert (said.status, said.err) == (130, "transship: stopped\n")
 
 
+def test_lines_that_follow_stand_below_those_before(shop: Asker, stop: Callable[[Any], Said]) -> None:
+    with shop.start("status", "-w", "-n", shop.namespace) as child:
+        lines = [child.stdout.readline() for _ in range(4)]
+        shop.request("x", **told("Promoted", "Promoted", summary="1/1"))
+        added = [child.stdout.readline() for _ in range(2)]
+        stop(child)
+    assert added[1].index("True") == lines[3].index("True")
+
+
 def test_what_is_followed_is_a_json_document_a_line_for_programs(shop: Asker, stop: Callable[[Any], Said]) -> None:
     with shop.start("status", "-w", "-o", "json", "-n", shop.namespace) as child:
         names = [json.loads(child.stdout.readline())["metadata"]["name"] for _ in range(3)]

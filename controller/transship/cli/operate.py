@@ -6,17 +6,24 @@ from typing import Annotated
 import typer
 
 from transship import __version__
+from transship.cli.command import command
 from transship.cli.environment import load_settings
+from transship.cli.output import Output
 from transship.cli.wiring import build_operator
 from transship.errors import TransshipError
 from transship.settings import Settings
 
 
-def settings() -> None:
+@command
+def settings(*, out: Output) -> None:
     """Print every setting of the operator: its environment variable, its value now, and what it means."""
-    values = load_settings()
-    for name, field in Settings.model_fields.items():
-        typer.echo(f"TRANSSHIP_{name.upper()}={getattr(values, name)}\n    {field.description or ''}")
+    values = load_settings().model_dump(mode="json")
+    known = {f"TRANSSHIP_{name.upper()}": (values[name], field) for name, field in Settings.model_fields.items()}
+    out.show(
+        {name: {"value": value, "meaning": field.description or ""} for name, (value, field) in known.items()},
+        lambda: "\n".join(f"{name}={value}\n    {field.description or ''}" for name, (value, field) in known.items()),
+        known,
+    )
 
 
 def operator(

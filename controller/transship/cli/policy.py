@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,9 +18,12 @@ import typer
 
 from transship.aws.hosts import EcrHost
 from transship.aws.policy_document import Grant, PolicyDocument
-from transship.aws.repository_policy import ASK_AGAIN_SECONDS
+from transship.aws.repository_policy import ASK_AGAIN_SECONDS, Edit
 from transship.aws.source_access import SourceAccess, grant_to
+from transship.cli.command import command
 from transship.cli.environment import load_settings
+from transship.cli.exits import Exit
+from transship.cli.output import Colour, Format, Output, clean, paint
 from transship.cli.policy_files import Files, read_policies
 from transship.cli.policy_rules import decide, lint
 from transship.cli.registries import build_registries
@@ -36,8 +39,7 @@ app = typer.Typer(
 )
 app.command()(lint)
 app.command("test")(decide)
-_DIFFERS = 2
-_COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED}
+_COLOURS = {"+": Colour.GOOD, "-": Colour.BAD}
 _NOT_NEEDED = "no statement is needed: whoever reads is in the source's account"
 
 Paths = Annotated[
@@ -89,23 +91,34 @@ def show(
 
 
 @app.command()
-def diff(files: Files, paths: Paths = None, *, account: Account = None, everything: Everything = False) -> None:
+@command
+def diff(
+    files: Files, paths: Paths = None, *, account: Account = None, everything: Everything = False, out: Output
+) -> None:
     """Compare the statement with what is there. Exit code 0: the same, 2: something differs, 1: an error."""
     with _telling() as access:
         places = list(_places(access, files, paths, everything=everything))
-        differs = [each for each in places if _differs(access, each, _grant(each.policy, account))]
-    if differs:
-        raise typer.Exit(_DIFFERS)
+        found = [_compare(access, each, _grant(each.policy, account)) for each in places]
+    differing = [each for each in found if each.edit is not None]
+    out.show(
+        [each.document for each in found],
+        lambda: "\n".join(each.text for each in found),
+        [str(each.place.repository) for each in differing],
+    )
+    if differing:
+        raise typer.Exit(Exit.SOMETHING_TO_DO)
 
 
 @app.command()
-def apply(
+@command
+def apply(  # noqa: PLR0913 - a command's options
     files: Files,
     paths: Paths = None,
     *,
     account: Account = None,
     everything: Everything = False,
     patience: Patience = 60.0,
+    out: Output,
 ) -> None:
     """Put the statement in place; statements of others are left as they are."""
 
@@ -115,17 +128,19 @@ def apply(
             return _NOT_NEEDED
         return "statement written" if access.apply(place.policy, place.repository, grant) else "in place"
 
-    _do(files, paths, _patiently(put, patience), everything=everything)
+    _do(_Asked(files, paths, everything), _patiently(put, patience), out)
 
 
 @app.command()
-def remove(
+@command
+def remove(  # noqa: PLR0913 - a command's options
     files: Files,
     paths: Paths = None,
     *,
     account: Account = None,
     everything: Everything = False,
     patience: Patience = 60.0,
+    out: Output,
 ) -> None:
     """Take the statement away, whatever it says; statements of others are left as they are.
 
@@ -137,16 +152,39 @@ def remove(
         found = access.remove(place.policy, place.repository, _grantee(place.policy, account))
         return "statement removed" if found else "was not there"
 
-    _do(files, paths, _patiently(take, patience), everything=everything)
+    _do(_Asked(files, paths, everything), _patiently(take, patience), out)
 
 
 Deed = Callable[[SourceAccess, _Place], str]
 
 
-def _do(files: Files, paths: Sequence[str] | None, deed: Deed, *, everything: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which repositories of which policies."""
+
+    files: Sequence[str]
+    paths: Sequence[str] | None
+    everything: bool
+
+
+def _do(asked: _Asked, deed: Deed, out: Output) -> None:
+    """Do something to each repository; people hear of it as it is done, and programs also when the next one fails."""
+    done: list[tuple[_Place, str]] = []
     with _telling() as access:
-        for place in _places(access, files, paths, everything=everything):
-            typer.echo(f"{place.repository}: {deed(access, place)}")
+        try:
+            for place in _places(access, asked.files, asked.paths, everything=asked.everything):
+                done.append((place, deed(access, place)))
+                if out.output is Format.TABLE:
+                    out.print(f"{place.repository}: {done[-1][1]}")
+        finally:
+            out.show(
+                [
+                    {"repository": str(place.repository), "policy": place.policy.name, "result": said}
+                    for place, said in done
+                ],
+                lambda: "",
+                [str(place.repository) for place, _ in done],
+            )
 
 
 def _patiently(deed: Deed, seconds: float) -> Deed:
@@ -236,19 +274,39 @@ def _covered(policy: PromotionPolicy, path: str) -> _Place | None:
     return _Place(policy, repository) if is_covered else None
 
 
-def _differs(access: SourceAccess, place: _Place, grant: Grant | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """One repository, and what would be changed there; `edit` is None where nothing would."""
+
+    place: _Place
+    said: str
+    edit: Edit | None = None
+
+    @property
+    def text(self) -> str:
+        """For people: a sentence, or a difference."""
+        repository = self.place.repository
+        if self.edit is None:
+            return f"{repository}: {self.said}"
+        before, after = (_pretty(each).splitlines() for each in (self.edit.before, self.edit.after))
+        lines = difflib.unified_diff(before, after, f"{repository} (is)", f"{repository} (wanted)", lineterm="")
+        return "\n".join(paint(clean(line), _COLOURS.get(line[:1])) for line in lines)
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """For programs: both documents where they differ."""
+        found = {"repository": str(self.place.repository), "policy": self.place.policy.name, "result": self.said}
+        if self.edit is None:
+            return found
+        both = {"is": self.edit.before, "wanted": self.edit.after}
+        return found | {name: json.loads(_pretty(each)) for name, each in both.items()}
+
+
+def _compare(access: SourceAccess, place: _Place, grant: Grant | None) -> _Comparison:
     if grant is None:
-        typer.echo(f"{place.repository}: {_NOT_NEEDED}")
-        return False
+        return _Comparison(place, _NOT_NEEDED)
     edit = access.plan(place.policy, place.repository, grant)
-    if not edit.is_needed:
-        typer.echo(f"{place.repository}: in place")
-        return False
-    before, after = (_pretty(each).splitlines() for each in (edit.before, edit.after))
-    lines = difflib.unified_diff(before, after, f"{place.repository} (is)", f"{place.repository} (wanted)", lineterm="")
-    for line in lines:
-        typer.secho(line, fg=_COLOURS.get(line[:1]))
-    return True
+    return _Comparison(place, "differs", edit) if edit.is_needed else _Comparison(place, "in place")
 
 
 def _pretty(document: PolicyDocument) -> str:

@@ -105,13 +105,15 @@ class _View:
                 live.update(Text.from_ansi(self._text([shown[key] for key in order])), refresh=True)
 
     def _follow_in_lines(self, changes: Iterable[Change]) -> None:
-        shown: set[RequestKey] = set()
+        shown: dict[RequestKey, Mapping[str, Any]] = {}
         for change in changes:
-            if change.is_gone and change.key not in shown:
+            before = shown.pop(change.key, None)
+            if change.is_gone:
+                self._out.print(f"{change.key} is gone" if before is not None else "")
                 continue
-            lines = self._table([change.resource]).splitlines() if not change.is_gone else ["", f"{change.key} is gone"]
-            self._out.print("\n".join(lines[1:] if shown else [lines[0], *lines[1:]]).strip("\n"))
-            shown.add(change.key)
+            header, *lines = self._table([*shown.values(), change.resource]).splitlines()  # as wide as those before
+            self._out.print(lines[-1] if shown or before is not None else f"{header}\n{lines[-1]}")
+            shown[change.key] = change.resource
 
     def _document(self, resource: Mapping[str, Any]) -> str:
         if self._out.output is Format.NAME:
