@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from transship.kustomization.layers import read_layers
 from transship.kustomization.overlay import Overlay
-from transship.kustomization.places import find_places, split
+from transship.kustomization.places import split
+from transship.kustomization.search import find_places
 from transship.kustomization.source import Source, spliced
 
 from .conftest import GOLDEN

@@ -15,8 +15,8 @@ from transship.kustomization.changes import Pair, require_only
 from transship.kustomization.documents import read_documents
 from transship.kustomization.entries import add_resource
 from transship.kustomization.layers import kustomization_file, read_text, refused, strings
-from transship.kustomization.overlay import unified_diff
 from transship.kustomization.source import Source, spliced
+from transship.kustomization.writing import unified_diff
 from transship.promotion.workload import HOOK_MANAGER
 
 FILE = "promote-images.yaml"

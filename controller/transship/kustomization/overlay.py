@@ -5,29 +5,26 @@ guess is refused, with everywhere the image is set: two places of the overlay th
 has decided already, a replacement, a plugin, a chart.
 """
 
-import difflib
-import os
-import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transship.errors import NeedsHuman, Reason
+from transship.kustomization.around import MAX_NAMED, Around, listed
 from transship.kustomization.changes import Pair, added, require_only
 from transship.kustomization.entries import add_entry, change_entry, wanted_fields
-from transship.kustomization.layers import Layer, Role, is_remote, read_layers, read_text, refused, seen_from, strings
-from transship.kustomization.places import Entry, How, Line, Opaque, Place, Places, find_places, joined, names_of, split
+from transship.kustomization.layers import Layer, is_remote, read_layers, read_text, refused, seen_from, strings
+from transship.kustomization.places import How, Line, Place, Places, joined, split
 from transship.kustomization.program import DEFAULT, Options
+from transship.kustomization.search import find_places
 from transship.kustomization.source import Source, Splice, spliced
+from transship.kustomization.writing import unified_diff, write_at_once
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Tag
 
 __all__ = ["Edit", "How", "Overlay", "Place", "Wanted"]
 
-_MAX_NAMED = 10
 _UNSEEN = ("helmCharts", "helmChartInflationGenerator", "generators", "transformers")
-_PATCHES = frozenset({How.PATCH, How.JSON_PATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ class Overlay:
             NeedsHuman: InvalidImage: that is no name. InvalidRequest: a file cannot be read.
         """
         _require_name(name)
-        around = _Around.of(self._places(name), name)
+        around = Around.of(self._places(name), name)
         return around.places()
 
     def set_image(
@@ -126,7 +123,7 @@ class Overlay:
                 guessing; the message says where the image is set.
         """
         _require_image(name, tag, digest, new_name)
-        around = _Around.of(self._places(name), name)
+        around = Around.of(self._places(name), name)
         around.require_text(name)
         if around.own_entries:
             return self._set_entry(around, name, wanted=(tag, digest, new_name))
@@ -158,7 +155,7 @@ class Overlay:
                 raise refused(f"{self.shown(file)} has changed since it was read; begin again")
         for file, text in changed.items():
             try:
-                _write_at_once(file.resolve(), text)
+                write_at_once(file.resolve(), text)
             except OSError as error:
                 raise refused(f"{self.shown(file)} cannot be written: {error.strerror}") from error
             self._before[file] = text
@@ -178,11 +175,11 @@ class Overlay:
     def _places(self, name: str = "") -> Places:
         return find_places(self.layer, name, self._read, self.shown)
 
-    def _set_entry(self, around: "_Around", name: str, wanted: tuple[str, str, str]) -> list[Edit]:
+    def _set_entry(self, around: Around, name: str, wanted: tuple[str, str, str]) -> list[Edit]:
         versions = [line for line in around.patches if line.place.is_ours and any(split(line.image)[1:])]
         if len(around.own_entries) > 1 or versions:
             places = [*(each.place for each in around.own_entries), *(each.place for each in versions)]
-            raise refused(f"{name} is set in several places of {self.path}, {_listed(places)}: leave one of them")
+            raise refused(f"{name} is set in several places of {self.path}, {listed(places)}: leave one of them")
         entry = around.own_entries[0]
         fields = wanted_fields(entry, *wanted)
         source = Source(self._read(entry.file, self.layer.folder), entry.file, str(self.shown(entry.file)))
@@ -200,7 +197,7 @@ class Overlay:
     def _set_lines(self, lines: Sequence[Line], name: str, wanted: tuple[str, str, str]) -> list[Edit]:
         if len({line.image for line in lines}) > 1:
             raise refused(
-                f"{name} is set to several versions in {self.path}, {_listed([each.place for each in lines])}: "
+                f"{name} is set to several versions in {self.path}, {listed([each.place for each in lines])}: "
                 "make them one"
             )
         for line in lines:
@@ -219,15 +216,15 @@ class Overlay:
         self._want({name, lines[0].name}, new_name or lines[0].name, *version)
         return [Edit(each.place, each.image, after) for each in lines if each.image != after]
 
-    def _add(self, around: "_Around", name: str, *, wanted: tuple[str, str, str], override: bool) -> list[Edit]:
+    def _add(self, around: Around, name: str, *, wanted: tuple[str, str, str], override: bool) -> list[Edit]:
         deciding = around.deciding()
         if deciding and not override:
             raise refused(
-                f"{name} is set outside of {self.path}, in {_listed([each.place for each in deciding])}: set it there"
+                f"{name} is set outside of {self.path}, in {listed([each.place for each in deciding])}: set it there"
             )
         if others := around.patched_away():
             names = ", ".join(sorted({each.name for each in others}))
-            raise refused(f"{name} is patched to {names}, see {_listed([each.place for each in others])}: name that")
+            raise refused(f"{name} is patched to {names}, see {listed([each.place for each in others])}: name that")
         if not around.lines and not around.entries and not self._has_unseen():
             raise refused(f"{self.path} has no image {name}; {self._known()}")
         tag, digest, new_name = wanted
@@ -269,85 +266,7 @@ class Overlay:
     def _known(self) -> str:
         places = self._places()
         names = sorted({each.name for each in places.lines} | {each.new_name for each in places.entries})
-        return f"its images are {', '.join(names[:_MAX_NAMED])}" if names else "no image was found in it"
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """The places that have to do with one image, whatever it is called on its way."""
-
-    opaque: list[Opaque]
-    entries: list[Entry]
-    lines: list[Line]
-    all_lines: list[Line]
-
-    @classmethod
-    def of(cls, places: Places, name: str) -> "_Around":
-        names = names_of(places.entries, name)
-        entries = [each for each in places.entries if each.names & names]
-        opaque = [each for each in places.opaque if each.concerns(names)]
-        return cls(opaque, entries, [each for each in places.lines if each.name in names], places.lines)
-
-    def places(self) -> tuple[Place, ...]:
-        """All of them: what no text says first, then entries, then lines."""
-        return (
-            *(each.place for each in self.opaque),
-            *(each.place for each in self.entries),
-            *(each.place for each in self.lines),
-        )
-
-    @property
-    def own_entries(self) -> list[Entry]:
-        """Entries of the overlay itself."""
-        return [each for each in self.entries if each.place.is_ours]
-
-    @property
-    def patches(self) -> list[Line]:
-        """Lines of patches."""
-        return [each for each in self.lines if each.place.how in _PATCHES]
-
-    def own_lines(self) -> list[Line]:
-        """The overlay's lines that decide: patches, and resources that none of them is for."""
-        patches = [each for each in self.patches if each.place.is_ours]
-        patched = {each.target for each in patches}
-        resources = [each for each in self.lines if each.place.is_ours and each.place.how is How.RESOURCE]
-        return [*patches, *(each for each in resources if each.target not in patched)]
-
-    def deciding(self) -> list[Entry | Line]:
-        """What decides outside of the overlay: not the lines of resources, which are there to be overridden."""
-        places: list[Entry | Line] = [*self.entries, *self.patches]
-        return [each for each in places if not each.place.is_ours]
-
-    def patched_away(self) -> list[Line]:
-        """The overlay's patches that give other images to all containers that have this one below."""
-        below = {each.target for each in self.lines}
-        patches = [each for each in self.all_lines if each.place.is_ours and each.place.how in _PATCHES]
-        others = [each for each in patches if each.target in below]
-        return others if below and below == {each.target for each in others} else []
-
-    def require_text(self, name: str) -> None:
-        """See that no more than text decides."""
-        if self.opaque:
-            raise refused(f"{name} is set by what is not edited here, see {_listed(self.places())}: change it by hand")
-
-    def require_last(self, name: str) -> None:
-        """See that no component comes after the overlay's own lines."""
-        if later := [each.place for each in self.entries if each.role is Role.COMPONENT]:
-            own = [each.place for each in self.own_lines()]
-            raise refused(f"{name} is set in several places, {_listed([*later, *own])}: leave one of them")
-
-
-def unified_diff(name: str, before: str, after: str) -> Iterator[str]:
-    """A unified diff that `git apply` takes, of a file that lives in both trees under one name."""
-    name = name.lstrip("/")
-    lines = difflib.unified_diff(_lines(before), _lines(after), f"a/{name}", f"b/{name}")
-    for line in lines:
-        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-
-
-def _lines(text: str) -> list[str]:
-    # Not splitlines(), which takes more for a line's end than git does.
-    return [each for each in re.split(r"(?<=\n)", text) if each]
+        return f"its images are {', '.join(names[:MAX_NAMED])}" if names else "no image was found in it"
 
 
 def _line_splices(source: Source, lines: Sequence[Line], image: str) -> Iterator[Splice]:
@@ -379,21 +298,3 @@ def _require_image(name: str, tag: str, digest: str, new_name: str) -> None:
             Digest.parse(digest)
     except ValueError as error:
         raise NeedsHuman(Reason.INVALID_IMAGE, str(error)) from error
-
-
-def _listed(places: Sequence[Place]) -> str:
-    more = len(places) - _MAX_NAMED
-    return ", ".join(str(each) for each in places[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _write_at_once(file: Path, text: str) -> None:
-    """Replace a file's content in one step, with its mode."""
-    with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}.", delete=False) as written:
-        try:
-            written.write(text.encode())
-            written.flush()
-            os.fchmod(written.fileno(), file.stat().st_mode & 0o7777)
-            Path(written.name).replace(file)
-        except BaseException:
-            Path(written.name).unlink(missing_ok=True)
-            raise
