@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from localworld import argocd, cluster, debian, network, node, paths, tools
+from localworld import argocd, cluster, debian, network, node, paths, pipeline, tools
 from localworld.accounts import DEVELOPMENT, PRODUCTION, identities, registry
 from localworld.application import Application, Operation
 from localworld.argocd import ArgoCD
@@ -48,6 +48,9 @@ def main() -> int:
             digests = _show_before(registries, program)
             built()
             _show_cluster(registries, digests, why_no_node)
+            _chapter("Second act, without a cluster: a release engineer at a terminal, by overlays/transship.yaml")
+            pipeline.show(registries, _command)
+            _say("crane, as a user who may only read, sees the digest that development has")
     except WorldError as error:
         print(f"\ndemo: FAILED: {error}")
         return 1
