@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from admission import hook as hooks
 from admission import pods
 from admission.conftest import until_known
 from admission.hook import GATE, GATED, Hook
-from endtoend.scene import DESTINATION, Scene, template
+from endtoend.scene import DESTINATION, Resource, Scene, template
 from endtoend.waiting import eventually
 from localworld.controller import Controller
 from localworld.ledger import fault
@@ -143,18 +144,80 @@ def _two(scene: Scene) -> list[str] | None:
     return found if len(found) == 2 else None
 
 
+def owned(pod: Resource, api_version: str, kind: str, name: str, uid: str) -> Resource:
+    """A pod that says who its controller is."""
+    reference = {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": True}
+    pod["metadata"]["ownerReferences"] = [reference]
+    return pod
+
+
 def test_the_pod_of_an_owner_of_any_kind_is_served(covered: Scene) -> None:
     config = f"/api/v1/namespaces/{covered.namespace}/configmaps"
     owner = covered.admin.create(config, {"metadata": {"name": "owner"}})
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
-    pod = pods.resource(covered.image())
-    pod["metadata"]["ownerReferences"] = [{**reference, "controller": True}]
+    pod = owned(pods.resource(covered.image()), "v1", "ConfigMap", "owner", owner["metadata"]["uid"])
 
     pods.create(covered, pod)
 
     pods.until_free(covered)
-    (request,) = covered.requests_of("owner")
-    assert request["metadata"]["ownerReferences"] == [reference]
+    assert covered.requests_of("owner") == []
+    assert len(covered.requests_of("checkout")) == 1
+
+
+@pytest.fixture
+def patient(scene: Scene, asked: Hook) -> Scene:
+    """The scene with a policy that waits for images to appear at the source."""
+    scene.policy(sourceGrace="10m", watch={"workloads": False})
+    until_known(scene)
+    return scene
+
+
+@pytest.fixture
+def collected(scene: Scene) -> None:
+    """The garbage collector knows of PromotionRequests, which it looks for every half a minute."""
+    scene.request("probe.example/probe:v1", name="probe", suspend=True)
+    gone = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": str(uuid.uuid4())}
+    scene.admin.patch(scene.path("PromotionRequest", "probe"), {"metadata": {"ownerReferences": [gone]}})
+    eventually(lambda: scene.find("PromotionRequest", "probe") is None, "the probe is collected", seconds=90)
+
+
+@pytest.mark.usefixtures("collected")
+@pytest.mark.parametrize("was_there", [True, False], ids=["deleted meanwhile", "never there"])
+def test_a_pod_whose_owner_is_gone_is_not_promoted_for_again_and_again(patient: Scene, *, was_there: bool) -> None:
+    """The garbage collector deletes what belongs to the owner: the pod, which a finalizer keeps, and a request."""
+    uid = str(uuid.uuid4())
+    if was_there:
+        pod_template = template(patient.image("no-such-tag"), restartPolicy="Never")
+        job = {"metadata": {"name": "gone"}, "spec": {"suspend": True, "template": pod_template}}
+        uid = patient.create("Job", job)["metadata"]["uid"]
+    pod = owned(pods.resource(patient.image("no-such-tag")), "batch/v1", "Job", "gone", uid)
+    pod["metadata"]["finalizers"] = ["example.com/stay"]
+    pods.create(patient, pod)
+    if was_there:
+        patient.request_for("gone")
+        patient.admin.delete(patient.path("Job", "gone"), {"propagationPolicy": "Background"})
+
+    def is_going() -> bool:
+        return "deletionTimestamp" in patient.admin.get(pods.path(patient, "checkout"))["metadata"]
+
+    eventually(is_going, "the garbage collector wants the pod gone")
+    made, until = set(), time.monotonic() + 5
+    while time.monotonic() < until:
+        made |= {each["metadata"]["uid"] for each in patient.all("PromotionRequest")}
+        time.sleep(0.02)
+
+    patient.admin.patch(pods.path(patient, "checkout"), {"metadata": {"finalizers": None}})
+    assert len(made) <= 2
+
+
+def test_a_pod_that_names_a_hook_as_its_owner_has_no_part_in_its_request(patient: Scene) -> None:
+    image = patient.image("no-such-tag")
+    job = patient.hook(image)
+
+    pods.create(patient, owned(pods.resource(image), "batch/v1", "Job", "promote-images", job["metadata"]["uid"]))
+
+    assert patient.request_for("checkout")["spec"]["trigger"]["kind"] == "Pod"
+    (request,) = patient.requests_of("promote-images")
+    assert "ownerReferences" not in request["metadata"]
 
 
 def test_a_pod_whose_promotion_stalls_is_let_go_with_a_warning(covered: Scene) -> None:

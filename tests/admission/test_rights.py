@@ -62,6 +62,7 @@ def test_with_admission_the_operator_may_patch_pods_and_not_make_or_delete_them(
     cluster = installed.cluster
 
     assert _names(cluster, OPERATOR, namespace, "pods") == PODS
+    assert _names(cluster, OPERATOR, namespace, "apps/replicasets") == {"get"}
     assert _names(cluster, OPERATOR, namespace, "secrets") == set()
 
 

@@ -12,6 +12,7 @@ from transship.operator.gated import SWEEP, GatedReconciler, Waiting
 from transship.operator.known import Known
 from transship.operator.picture import Picture
 from transship.operator.queue import WorkQueue
+from transship.promotion.request import RequestKey
 from transship.promotion.workload import WorkloadKey
 
 from . import world
@@ -94,6 +95,13 @@ class Scene:
         }
         self.known.see_request(self.cluster.put("PromotionRequest", {**made, "status": status}))
 
+    def lose_request(self) -> None:
+        """The one request is gone, and that was seen."""
+        (made,) = self.requests
+        metadata = made["metadata"]
+        del self.cluster.objects["PromotionRequest", metadata["namespace"], metadata["name"]]
+        self.known.forget_request(RequestKey(metadata["namespace"], metadata["name"]), metadata["uid"])
+
     def answer(self) -> None:
         """What was asked until now is answered."""
         for key in self.known.request_keys():
@@ -143,12 +151,12 @@ def test_a_verdict_from_before_is_none_even_while_the_new_one_is_being_written(s
 
 
 def test_a_pod_that_comes_while_others_are_promoted_for_has_them_looked_at_again(scene: Scene) -> None:
-    owner = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-1", "uid": "rs", "controller": True}]
-    scene.hold(pod("a", uid="a", ownerReferences=owner))
+    owner(scene, "ReplicaSet")
+    scene.hold(pod("a", uid="a", ownerReferences=controlled_by("ReplicaSet")))
     scene.look(WorkloadKey("Pod", "shop", "a"))
     scene.promoted.clear()
 
-    scene.hold(pod("b", uid="b", ownerReferences=owner))
+    scene.hold(pod("b", uid="b", ownerReferences=controlled_by("ReplicaSet")))
     scene.look(WorkloadKey("Pod", "shop", "b"))
     scene.look(WorkloadKey("Pod", "shop", "b"))
 
@@ -228,35 +236,131 @@ def test_the_sweep_finds_what_no_watch_told_of(scene: Scene) -> None:
     assert (scene.gates.lifted, scene.cluster.events) == (["uid-1"], ["NotCovered"])
 
 
+def controlled_by(kind: str, name: str = "", uid: str = "", api_version: str = "apps/v1") -> list[world.Resource]:
+    named = {"apiVersion": api_version, "kind": kind, "name": name or f"a-{kind.lower()}"}
+    return [{**named, "uid": uid or f"uid-of-{named['name']}", "controller": True}]
+
+
+def owner(scene: Scene, kind: str, *, image: str = world.IMAGE, **more: Any) -> None:
+    """A controller of pods is there, as the API server has it."""
+    made = world.deployment(f"a-{kind.lower()}", image=image)
+    spec = {**made["spec"], **more.pop("spec", {})}
+    scene.cluster.put(kind, {**made, "kind": kind, "spec": spec, "metadata": {**made["metadata"], **more}})
+
+
+def asked_for(scene: Scene) -> tuple[str, str]:
+    """Kind and uid of whom the one request was made for, and goes with."""
+    (made,) = scene.requests
+    (reference,) = made["metadata"]["ownerReferences"]
+    assert reference["uid"] == made["spec"]["trigger"]["uid"]
+    return reference["kind"], reference["uid"]
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "StatefulSet", "DaemonSet", "Job"])
+def test_the_request_is_the_controllers_that_makes_such_pods(scene: Scene, kind: str) -> None:
+    owner(scene, kind)
+    scene.hold(pod(ownerReferences=controlled_by(kind)))
+
+    scene.look()
+
+    assert asked_for(scene) == (kind, f"uid-of-a-{kind.lower()}")
+
+
 @pytest.mark.parametrize(
-    ("kind", "name", "label", "expected"),
+    ("deployment", "expected"),
     [
-        ("ReplicaSet", "checkout-5d9", "5d9", ("Deployment", "checkout")),
-        ("ReplicaSet", "checkout-5d9", "other", ("ReplicaSet", "checkout-5d9")),
-        ("ReplicaSet", "checkout-5d9", "", ("ReplicaSet", "checkout-5d9")),
-        ("ReplicaSet", "unknown-5d9", "5d9", ("ReplicaSet", "unknown-5d9")),
-        ("Rollout", "checkout-5d9", "5d9", ("Rollout", "checkout-5d9")),
+        ({}, "Deployment"),
+        ({"image": f"{world.IMAGE}-next"}, "ReplicaSet"),
+        ({"uid": "another"}, "ReplicaSet"),
+        ({"deletionTimestamp": world.CREATED}, "ReplicaSet"),
     ],
+    ids=["same images", "other images by now", "another of that name", "being deleted"],
 )
 def test_the_request_is_the_deployments_where_there_is_one_with_the_same_images(
-    scene: Scene, kind: str, name: str, label: str, expected: tuple[str, str]
+    scene: Scene, deployment: dict[str, str], expected: str
 ) -> None:
-    scene.known.see_workload(world.deployment())
-    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "o", "controller": True}
-    scene.hold(pod(ownerReferences=[owner], labels={"pod-template-hash": label}))
+    owner(scene, "Deployment", **deployment)
+    owner(scene, "ReplicaSet", ownerReferences=controlled_by("Deployment"))
+    scene.hold(pod(ownerReferences=controlled_by("ReplicaSet")))
 
     scene.look()
 
-    (made,) = scene.requests
-    assert (made["spec"]["trigger"]["kind"], made["spec"]["trigger"]["name"]) == expected
+    assert asked_for(scene)[0] == expected
 
 
-def test_the_deployment_is_left_out_when_it_runs_another_image_by_now(scene: Scene) -> None:
-    scene.known.see_workload(world.deployment(image=f"{world.IMAGE}-next"))
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-5d9", "uid": "o", "controller": True}
-    scene.hold(pod(ownerReferences=[owner], labels={"pod-template-hash": "5d9"}))
+def test_replica_sets_that_name_each_other_are_not_followed_round(scene: Scene) -> None:
+    owner(scene, "ReplicaSet", ownerReferences=controlled_by("ReplicaSet"))
+    scene.hold(pod(ownerReferences=controlled_by("ReplicaSet")))
 
     scene.look()
 
-    (made,) = scene.requests
-    assert made["spec"]["trigger"]["kind"] == "ReplicaSet"
+    assert asked_for(scene)[0] == "ReplicaSet"
+
+
+@pytest.mark.parametrize(
+    "controller",
+    [
+        {},
+        {"image": f"{world.IMAGE}-other"},
+        {"uid": "another"},
+        {"deletionTimestamp": world.CREATED},
+        {"spec": {"managedBy": "transship.dev/promotion"}},
+    ],
+    ids=["gone", "other images", "another of that name", "being deleted", "a hook"],
+)
+def test_the_request_is_the_pods_own_when_its_controller_is_not_what_it_says(
+    scene: Scene, controller: dict[str, Any]
+) -> None:
+    if controller:
+        owner(scene, "Job", **controller)
+    scene.hold(pod(ownerReferences=controlled_by("Job")))
+
+    scene.look()
+
+    assert asked_for(scene) == ("Pod", "uid-1")
+
+
+def test_the_request_is_the_pods_own_when_its_controller_cannot_be_read(scene: Scene) -> None:
+    scene.hold(pod(ownerReferences=controlled_by("Rollout", api_version="argoproj.io/v1alpha1")))
+
+    scene.look()
+
+    assert asked_for(scene) == ("Pod", "uid-1")
+
+
+def test_whose_request_it_is_is_asked_again_when_it_has_gone_with_its_owner(scene: Scene) -> None:
+    owner(scene, "Job")
+    scene.hold(pod(ownerReferences=controlled_by("Job")))
+    scene.look()
+
+    del scene.cluster.objects["Job", "shop", "a-job"]
+    scene.lose_request()
+    scene.look()
+
+    assert asked_for(scene) == ("Pod", "uid-1")
+
+
+def test_a_request_that_is_deleted_each_time_is_made_later_and_later(scene: Scene) -> None:
+    scene.hold(pod())
+    made_after = []
+    for second in range(60):
+        scene.now = START + timedelta(seconds=1 + second)
+        scene.look()
+        scene.look()
+        if scene.requests:
+            made_after.append(second)
+            scene.lose_request()
+
+    assert made_after == [0, 1, 3, 7, 15, 31]
+    assert scene.cluster.events == ["Promoting"] * 6
+
+
+def test_a_pod_that_is_being_deleted_is_not_waited_for(scene: Scene) -> None:
+    going = pod(deletionTimestamp=world.CREATED)
+    scene.gates.pods["checkout"] = going
+
+    assert scene.waiting.see(going) is None
+    scene.look(SWEEP)
+    scene.look()
+
+    assert (scene.requests, scene.gates.lifted, scene.cluster.events) == ([], [], [])

@@ -5,8 +5,8 @@ import pytest
 
 from transship.promotion.workload import HOOK_MANAGER, ContainerImage, WorkloadKey, parse_time, parse_workload
 
-API_VERSIONS = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1"}
-KINDS = ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"]
+API_VERSIONS = dict.fromkeys(["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"], "apps/v1")
+KINDS = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"]
 
 
 def resource(kind: str, pod: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_every_kind_is_reduced_to_its_identity_and_the_images_of_its_pods(kind: 
     assert (found.needs_images, found.is_hook, found.origin.application) == (True, False, "")
 
 
-@pytest.mark.parametrize("kind", ["ReplicaSet", "Rollout", "Service"])
+@pytest.mark.parametrize("kind", ["Rollout", "Service"])
 def test_another_kind_is_refused(kind: str) -> None:
     with pytest.raises(KeyError):
         parse_workload(resource(kind))

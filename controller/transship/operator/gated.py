@@ -7,8 +7,8 @@ told of, also when the webhook is long gone.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from transship.operator.orders import Orders
 from transship.operator.picture import Picture
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
-from transship.promotion.admission import GATED_LABEL, Verdict, is_gated, judge
+from transship.promotion.admission import GATED_LABEL, Verdict, is_waiting, judge
 from transship.promotion.request import PromotionRequest, RequestKey, request_name, require_images
 from transship.promotion.status import Phase
 from transship.promotion.workload import ContainerImage, Workload, WorkloadKey, parse_workload
@@ -30,8 +30,11 @@ POD = "Pod"
 SWEEP = WorkloadKey(POD, "", "")
 """The key under which all pods are looked through, in the queue of workloads."""
 _SWEEP_SECONDS = 60.0
-_HASH_LABEL = "pod-template-hash"
+_OWNERS = frozenset({"DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"})
+"""Kinds of controllers that can be read."""
 _SOON = 1.0
+_FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0
+_REMEMBERED = timedelta(minutes=10)
 _log = structlog.get_logger(__name__)
 
 
@@ -46,34 +49,38 @@ class SchedulingGates(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Whom an object names as its controller. Whoever creates a pod may write there what they like."""
+
+    key: WorkloadKey
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatedPod:
     """A pod that waits.
 
     Attributes:
         pod: what it is and pulls.
-        owner: for whom its images are promoted: its controller, or itself.
-        deployment: name of the Deployment behind that controller, as far as it can be told; empty if none.
+        controller: whom it names as its controller; None if nobody.
     """
 
     pod: Workload
-    owner: Workload
-    deployment: str
+    controller: Claim | None
 
 
 def parse_gated(resource: Mapping[str, Any]) -> GatedPod | None:
     """Read a pod as the API server sends it; None when it does not wait for us."""
-    if not is_gated(resource):
+    if not is_waiting(resource):
         return None
-    metadata = resource["metadata"]
-    pod = parse_workload({**resource, "apiVersion": "v1", "kind": POD})
-    controller = next((each for each in metadata.get("ownerReferences", []) if each.get("controller")), None)
-    if controller is None:
-        return GatedPod(pod, pod, "")
-    key = WorkloadKey(controller["kind"], pod.key.namespace, controller["name"])
-    owner = replace(pod, key=key, api_version=controller["apiVersion"], uid=controller["uid"])
-    suffix = f"-{metadata.get('labels', {}).get(_HASH_LABEL, '')}"
-    deployment = key.name.removesuffix(suffix) if key.kind == "ReplicaSet" and key.name.endswith(suffix) else ""
-    return GatedPod(pod, owner, deployment)
+    return GatedPod(parse_workload({**resource, "apiVersion": "v1", "kind": POD}), _controller(resource["metadata"]))
+
+
+def _controller(metadata: Mapping[str, Any]) -> Claim | None:
+    named = next((each for each in metadata.get("ownerReferences", []) if each.get("controller")), None)
+    if named is None:
+        return None
+    return Claim(WorkloadKey(named["kind"], metadata["namespace"], named["name"]), named["uid"])
 
 
 class _Hopeless(Exception):  # noqa: N818 - what a pod's wait has turned out to be
@@ -83,6 +90,43 @@ class _Hopeless(Exception):  # noqa: N818 - what a pod's wait has turned out to 
         super().__init__(why)
         self.reason = reason
         self.why = why
+
+
+class _NotYet(Exception):  # noqa: N818 - what a pod's wait has turned out to be
+    """A request that was made is gone again and again, and is not made anew for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"not for {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class _Makings:
+    """How often requests were made: one that somebody deletes each time is made later and later. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._made: dict[RequestKey, tuple[int, datetime]] = {}
+
+    def check(self, key: RequestKey) -> None:
+        """Whether a request may be made now.
+
+        Raises:
+            _NotYet: it was made a short while ago.
+        """
+        with self._lock:
+            times, last = self._made.get(key, (0, self._clock()))
+        pause = min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** (times - 1)) if times else 0.0
+        left = pause - (self._clock() - last).total_seconds()
+        if left > 0:
+            raise _NotYet(left)
+
+    def note(self, key: RequestKey) -> None:
+        """A request was made."""
+        now = self._clock()
+        with self._lock:
+            self._made = {name: made for name, made in self._made.items() if now - made[1] < _REMEMBERED}
+            self._made[key] = self._made.get(key, (0, now))[0] + 1, now
 
 
 class Waiting:
@@ -133,9 +177,9 @@ class PodEvents:
         key = WorkloadKey(POD, metadata["namespace"], metadata["name"])
         if event["type"] == "DELETED":  # or its label is
             self._waiting.forget(key, metadata["uid"])
-        elif self._waiting.see(event["object"]) is None:
-            return
-        self._add(key)
+        else:
+            self._waiting.see(event["object"])
+        self._add(key)  # also one that waits no longer, to be forgotten
 
     def register(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
         """Watch for pods with our label, and for no others."""
@@ -179,6 +223,8 @@ class GatedReconciler:
         self._metrics = metrics
         self._clock = clock
         self._asked_at: dict[WorkloadKey, datetime] = {}
+        self._owners: dict[WorkloadKey, tuple[str, Workload]] = {}
+        self._makings = _Makings(clock)
         self._orders = Orders(known, cluster, history_limit, promote)
         self._promote = promote
 
@@ -225,7 +271,10 @@ class GatedReconciler:
                 f"its images were not promoted within {verdict.max_hold_seconds:.0f} s (spec.admission.maxHold)",
             )
         left = max(verdict.max_hold_seconds - held, _SOON)
-        request = self._ensure(gated, verdict.images)
+        try:
+            request = self._ensure(gated, verdict.images)
+        except _NotYet as pause:
+            return min(pause.seconds, left)
         if request is None or not self._is_answer(request, pod):
             return left if request is not None else _SOON
         ready = request.status.ready
@@ -255,12 +304,17 @@ class GatedReconciler:
         owner = self._owner(gated, images)
         key = RequestKey(pod.key.namespace, request_name(owner.key, images))
         self._known.wait_for(key, pod.key)
+        if self._known.request(key) is None:
+            self._makings.check(key)
         # A verdict from before this pod asked may be about an image that is gone again.
         is_news = self._known.ask(key, pod.uid)
         try:
-            request = self._known.request(key) or self._orders.place(owner, images)
+            request = self._known.request(key)
             if request is None:
-                return None
+                request = self._orders.place(owner, images)
+                if request is None:
+                    return None
+                self._makings.note(key)
             require_images(request, images)
         except NeedsHuman as error:
             if error.reason is not Reason.INVALID_REQUEST:
@@ -274,13 +328,33 @@ class GatedReconciler:
         return request
 
     def _owner(self, gated: GatedPod, images: tuple[ContainerImage, ...]) -> Workload:
-        """A Deployment that needs the same images has a request of its own, or is about to: it is shared."""
-        if gated.deployment:
-            key = WorkloadKey("Deployment", gated.pod.key.namespace, gated.deployment)
-            deployment = self._known.workload(key)
-            if deployment is not None and set(images) <= set(deployment.images):
-                return deployment
-        return gated.owner
+        """For whom a pod's images are promoted, and with whom the request goes: the same as long as that is there."""
+        pod = gated.pod
+        uid, owner = self._owners.get(pod.key, ("", pod))
+        is_there = self._known.request(RequestKey(pod.key.namespace, request_name(owner.key, images))) is not None
+        if uid != pod.uid or not is_there:
+            owner = self._controller(gated.controller, images) or pod
+            self._owners[pod.key] = pod.uid, owner
+        return owner
+
+    def _controller(self, claim: Claim | None, images: tuple[ContainerImage, ...]) -> Workload | None:
+        """Who really makes pods with these images; None when it is not who the pod says.
+
+        The request has to go with something that exists: the garbage collector deletes what belongs to nobody.
+        """
+        if claim is None or claim.key.kind not in _OWNERS:
+            return None
+        resource = self._cluster.workload(claim.key)
+        if resource is None or resource["metadata"]["uid"] != claim.uid or "deletionTimestamp" in resource["metadata"]:
+            return None
+        owner = parse_workload(resource)
+        if owner.is_hook or not set(images) <= set(owner.images):
+            return None
+        above = _controller(resource["metadata"]) if owner.key.kind == "ReplicaSet" else None
+        if above is None or above.key.kind != "Deployment":
+            return owner
+        # A Deployment that needs the same images has a request of its own, or is about to: it is shared.
+        return self._controller(above, images) or owner
 
     def _is_answer(self, request: PromotionRequest, pod: Workload) -> bool:
         status = request.status
@@ -306,6 +380,7 @@ class GatedReconciler:
     def _stop_waiting(self, key: WorkloadKey) -> None:
         self._known.stop_waiting(key)
         self._asked_at.pop(key, None)
+        self._owners.pop(key, None)
 
     def _tell(self, pod: Workload, reason: str, note: str, *, warning: bool) -> None:
         self._cluster.emit_event(pod.regarding, warning=warning, reason=reason, note=note, now=self._clock())

@@ -89,6 +89,11 @@ def is_gated(pod: Mapping[str, Any]) -> bool:
     return GATE in _gates(pod)
 
 
+def is_waiting(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod has our gate, and is to start once that is lifted: one that is being deleted never starts."""
+    return is_gated(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
 def gate_patch(pod: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The JSON patch that puts gate and label on a pod that is being created; other gates and labels stay."""
     patch: list[dict[str, Any]] = []

@@ -18,6 +18,7 @@ _TEMPLATE_PATHS: Mapping[str, tuple[str, ...]] = {
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
     "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "Pod": (),  # is what others have as a template
@@ -82,7 +83,7 @@ class Workload:
 
 
 def parse_workload(resource: Mapping[str, Any]) -> Workload:
-    """Reduce a Deployment, StatefulSet, DaemonSet, CronJob, Job or Pod, as the API server sends it.
+    """Reduce a Deployment, StatefulSet, DaemonSet, ReplicaSet, CronJob, Job or Pod, as the API server sends it.
 
     Raises:
         KeyError: the kind is none of these.
