@@ -4,23 +4,22 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from transship.cli.ages import age, now, size
 from transship.cli.command import command
 from transship.cli.kube import Connection, KubeOrAll
 from transship.cli.naming import For, is_of, names_of, no_request, owner_named, request_named
 from transship.cli.output import Cell, Colour, Format, Output, clean, paint, table
-from transship.cluster.following import Change, Requests
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.status import ImageStatus, Phase
+
+if TYPE_CHECKING:
+    from transship.cluster.following import Change
 
 COLUMNS = ("NAME", "READY", "PHASE", "IMAGES", "PROGRESS", "REASON", "TRIGGER", "APPLICATION", "AGE")
 _IMAGE_COLUMNS = ("CONTAINER", "OUTCOME", "REASON", "BYTES", "RATE", "DIGEST", "IMAGE")
@@ -60,6 +59,8 @@ class _View:
     """What of the cluster is looked at, and how it is shown."""
 
     def __init__(self, connection: Connection, name: str | None, owner: tuple[str, str] | None, out: Output) -> None:
+        from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client takes long to load
+
         self._requests = Requests(connection.api)
         self._namespace, self._name, self._owner = connection.namespace, name, owner
         self._out = out
@@ -93,8 +94,12 @@ class _View:
                 if not each.is_gone:
                     self._out.print(self._document(each.resource))
 
-    def _follow_in_place(self, changes: Iterable[Change]) -> None:
+    def _follow_in_place(self, changes: "Iterable[Change]") -> None:
         shown: dict[RequestKey, Mapping[str, Any]] = {}
+        from rich.console import Console  # noqa: PLC0415 - what only a terminal needs
+        from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
         console = Console(no_color=self._out.no_color, highlight=False)
         with Live(Text("waiting for PromotionRequests"), console=console, auto_refresh=False) as live:
             for change in changes:
@@ -104,7 +109,7 @@ class _View:
                 order = sorted(shown, key=str)
                 live.update(Text.from_ansi(self._text([shown[key] for key in order])), refresh=True)
 
-    def _follow_in_lines(self, changes: Iterable[Change]) -> None:
+    def _follow_in_lines(self, changes: "Iterable[Change]") -> None:
         shown: dict[RequestKey, Mapping[str, Any]] = {}
         for change in changes:
             before = shown.pop(change.key, None)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,13 @@ from transship.cli.exits import Exit
 from transship.cli.kube import Connection, Kube
 from transship.cli.naming import RESOURCE, is_of, no_request, owner_named, request_named
 from transship.cli.output import Colour, Output, clean, paint
-from transship.cluster.following import Change, Requests
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.duration import parse_duration
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.workload import WorkloadKey, parse_workload
+
+if TYPE_CHECKING:
+    from transship.cluster.following import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,11 @@ class _Waiting:
 
     def until(self, deadline: float) -> list[Ended]:
         """Wait; returns how those ended that have ended, in the order in which they were named."""
+        from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client takes long to load
+
         requests = Requests(self.connection.api)
         images = {owner: self._images(owner) for owner in self.owners}
-        self._learn(Change(each) for each in requests.all(self.connection.namespace))
+        self._learn(requests.current(self.connection.namespace))
         for name in self.names:
             if name not in self.known:
                 raise no_request(RequestKey(self.connection.namespace, name))
@@ -132,7 +136,7 @@ class _Waiting:
     def _is_over(self, ended: Sequence[Ended]) -> bool:
         return any(not each.is_ready for each in ended) or len(ended) == len(self.names) + len(self.owners)
 
-    def _learn(self, changes: Iterable[Change]) -> None:
+    def _learn(self, changes: "Iterable[Change]") -> None:
         for change in changes:
             name = change.key.name
             if change.is_gone:

@@ -39,6 +39,10 @@ class Requests:
         found, _ = self._list(namespace)
         return found
 
+    def current(self, namespace: str) -> Iterator[Change]:
+        """The same, each as a change."""
+        return (Change(each) for each in self.all(namespace))
+
     def follow(self, namespace: str, seconds_left: Callable[[], float]) -> Iterator[Change]:
         """Each request as it is, then each change, until no seconds are left; what breaks off is taken up again."""
         known: dict[RequestKey, str] = {}
