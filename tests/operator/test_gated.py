@@ -328,6 +328,17 @@ def test_the_request_is_the_pods_own_when_its_controller_cannot_be_read(scene: S
     assert asked_for(scene) == ("Pod", "uid-1")
 
 
+@pytest.mark.parametrize("name", ["a-job?watch=true", "../jobs/a-job", "A-job", ".."])
+def test_a_controller_is_not_looked_for_under_what_is_no_name(scene: Scene, name: str) -> None:
+    """The API server takes anything as a name there, and this process reads by more rights than who made the pod."""
+    owner(scene, "Job", name=name, uid="job")
+    scene.hold(pod(ownerReferences=controlled_by("Job", name=name, uid="job")))
+
+    scene.look()
+
+    assert asked_for(scene) == ("Pod", "uid-1")
+
+
 def test_whose_request_it_is_is_asked_again_when_it_has_gone_with_its_owner(scene: Scene) -> None:
     owner(scene, "Job")
     scene.hold(pod(ownerReferences=controlled_by("Job")))
@@ -346,7 +357,7 @@ def test_a_request_that_is_deleted_each_time_is_made_later_and_later(scene: Scen
     for second in range(60):
         scene.now = START + timedelta(seconds=1 + second)
         scene.look()
-        scene.look()
+        scene.look()  # as every event would have it
         if scene.requests:
             made_after.append(second)
             scene.lose_request()

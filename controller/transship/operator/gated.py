@@ -6,6 +6,7 @@ starts, or fails to, as it would have without us. None of this needs the webhook
 told of, also when the webhook is long gone.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ SWEEP = WorkloadKey(POD, "", "")
 _SWEEP_SECONDS = 60.0
 _OWNERS = frozenset({"DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"})
 """Kinds of controllers that can be read."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _SOON = 1.0
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0
 _REMEMBERED = timedelta(minutes=10)
@@ -116,7 +118,7 @@ class _Makings:
         """
         with self._lock:
             times, last = self._made.get(key, (0, self._clock()))
-        pause = min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** (times - 1)) if times else 0.0
+        pause = min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(times - 1, 6)) if times else 0.0
         left = pause - (self._clock() - last).total_seconds()
         if left > 0:
             raise _NotYet(left)
@@ -342,7 +344,8 @@ class GatedReconciler:
 
         The request has to go with something that exists: the garbage collector deletes what belongs to nobody.
         """
-        if claim is None or claim.key.kind not in _OWNERS:
+        # The name goes into a path, and the API server takes anything as one there.
+        if claim is None or claim.key.kind not in _OWNERS or not _NAME.fullmatch(claim.key.name):
             return None
         resource = self._cluster.workload(claim.key)
         if resource is None or resource["metadata"]["uid"] != claim.uid or "deletionTimestamp" in resource["metadata"]:
