@@ -179,5 +179,23 @@ def test_no_other_kind_is_a_hook(kind: str) -> None:
     assert not parse_workload(workload).is_hook
 
 
+def test_what_is_being_deleted_needs_no_images_but_a_hook_that_argo_cd_may_wait_for_does() -> None:
+    going = {"deletionTimestamp": "2026-03-01T13:00:00Z"}
+    hook = resource("Job", **going)
+    hook["spec"]["managedBy"] = HOOK_MANAGER
+
+    assert not parse_workload(resource("Deployment", **going)).needs_images
+    assert not parse_workload(resource("Job", **going)).needs_images
+    assert parse_workload(hook).needs_images
+
+
+def test_a_hook_needs_its_images_whoever_made_it() -> None:
+    owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "u", "controller": True}
+    hook = resource("Job", ownerReferences=[owner])
+    hook["spec"]["managedBy"] = HOOK_MANAGER
+
+    assert parse_workload(hook).needs_images
+
+
 def test_a_kubernetes_time_has_a_zone() -> None:
     assert parse_time("2026-03-01T12:00:00Z") == datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -54,8 +54,8 @@ class Workload:
         uid: identity of this very object; a re-created one has another.
         images: what its pods pull, in the order of the template.
         is_hook: a Job that waits for this operator instead of the Job controller.
-        needs_images: pods may still be started from it (not a finished Job, and not a child whose parent is
-            watched itself).
+        needs_images: pods may still be started from it (not a finished Job, not a child whose parent is watched
+            itself, and not while it is being deleted, but for a hook, which Argo CD may still wait for).
         origin: the Argo CD application it belongs to, and what its author asks for.
         created_at: creation time as the API server set it.
     """
@@ -97,7 +97,7 @@ def parse_workload(resource: Mapping[str, Any]) -> Workload:
         uid=metadata["uid"],
         images=pod_images(template.get("spec", {})),
         is_hook=is_hook,
-        needs_images=not _is_finished_job(resource) and (is_hook or not _has_watched_parent(metadata)),
+        needs_images=not _is_finished_job(resource) and (is_hook or not _is_left_alone(metadata)),
         origin=parse_origin(resource),
         created_at=parse_time(metadata["creationTimestamp"]),
     )
@@ -144,6 +144,11 @@ def _named_uniquely(images: Iterator[ContainerImage]) -> Iterator[ContainerImage
 def _is_finished_job(resource: Mapping[str, Any]) -> bool:
     conditions = (resource.get("status") or {}).get("conditions") or []
     return any(each["type"] in {"Complete", "Failed"} and each["status"] == "True" for each in conditions)
+
+
+def _is_left_alone(metadata: Mapping[str, Any]) -> bool:
+    # In a foreground deletion its requests go first: they would be made, and be collected, again and again.
+    return "deletionTimestamp" in metadata or _has_watched_parent(metadata)
 
 
 def _has_watched_parent(metadata: Mapping[str, Any]) -> bool:
