@@ -371,6 +371,19 @@ def test_lists_of_all_styles_are_edited(golden: Path, renderer: Renderer, text: 
         assert line.partition("#")[2] in "\n".join(overlay.changed.values())
 
 
+def test_a_last_line_without_an_end_that_goes_takes_the_end_before_it_along(golden: Path) -> None:
+    file = golden / "images/overlays/compact/kustomization.yaml"
+    for end in ("\n", "\r\n"):
+        lines = ["resources: [../../base]", "images:", "- name: shop/cart", "  newTag: v1", f"  digest: {ONES}"]
+        file.write_bytes(end.join(lines).encode())
+
+        overlay = Overlay.open(file.parent)
+        overlay.set_image("shop/cart", tag="v2")
+        overlay.write()
+
+        assert file.read_bytes().decode() == end.join([*lines[:3], "  newTag: v2"])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

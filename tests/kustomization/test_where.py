@@ -262,6 +262,18 @@ def test_a_replacement_of_another_containers_image_is_in_nobodys_way(
     assert any(each.how is How.REPLACEMENT for each in places) == is_set
 
 
+def test_a_replacement_of_the_tag_alone_is_found_by_the_image_it_is_put_into(golden: Path) -> None:
+    base = golden / "replacements" / "base"
+    (base / "deployment.yaml").write_text((base / "deployment.yaml").read_text().replace("placeholder", "shop/mail:v0"))
+    (base / "versions.yaml").write_text((base / "versions.yaml").read_text().replace("shop/mail:v5", "v5"))
+
+    overlay = Overlay.open(base)
+
+    assert [each.how for each in overlay.where("shop/mail")] == [How.REPLACEMENT, How.RESOURCE]
+    with pytest.raises(NeedsHuman, match="is set by what is not edited here"):
+        overlay.set_image("shop/mail", tag="v9")
+
+
 def test_replacements_in_a_file_are_found(golden: Path) -> None:
     base = golden / "replacements" / "base"
     text = (base / "kustomization.yaml").read_text()
