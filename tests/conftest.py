@@ -45,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{NEEDS_TOOLS}: asks for a fixture made of the pinned Go tools (set by itself)")
     # The default action of SIGTERM would leave processes and directories of the session's fixtures behind.
     signal.signal(signal.SIGTERM, _end_session)
+    # A run in the background of a script begins with Ctrl-C ignored, and so would every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end_session(number: int, _frame: FrameType | None) -> None:

@@ -41,6 +41,7 @@ def gate(world: World) -> Iterator[Cluster]:
     yield cluster
     cluster.admin.delete("/api/v1/namespaces/gate-probe")
     cluster.kubectl("delete", "--wait", *reversed(FILES))
+    cluster.kubectl("api-resources", "--output=name")  # or kubectl would go on asking for what it remembers is served
 
 
 def _is_in_force(cluster: Cluster) -> bool:
