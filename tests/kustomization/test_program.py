@@ -68,6 +68,18 @@ def test_one_that_prints_without_end_is_stopped(tmp_path: Path, overlay: Path) -
     assert refusal(overlay, Options(path, max_bytes=100_000)) == "what is rendered has more than 100000 bytes"
 
 
+def test_one_that_takes_too_much_memory_is_stopped(tmp_path: Path, kustomize: Path) -> None:
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    many = "".join(f"---\n{RESOURCE}".replace("\\n", "\n").replace("name: a", f"name: a{each}") for each in range(5000))
+    (folder / "many.yaml").write_text(many)
+    (folder / "kustomization.yaml").write_text("resources: [many.yaml]")
+
+    said = refusal(folder, Options(str(kustomize), max_memory=64 * 1024 * 1024))
+
+    assert said.startswith("kustomize did not render within 67108864 bytes of memory; look for")
+
+
 def test_what_it_says_of_a_failure_is_one_short_line_without_control_characters(tmp_path: Path, overlay: Path) -> None:
     path = program(tmp_path, "printf 'Error: no\\033[31m such\\nthing\\n' >&2; exit 3")
 

@@ -222,11 +222,63 @@ def test_paths_are_no_urls(name: str) -> None:
     assert not is_remote(name)
 
 
+BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in itertools.pairwise("abcdefghi")
+)
+
+
+def plugin(kind: str, **fields: object) -> str:
+    return json.dumps({"apiVersion": "builtin", "kind": kind, "metadata": {"name": "a"}, **fields})
+
+
+@pytest.mark.parametrize(
+    "kustomization",
+    [
+        {"patches": [{"patch": BOMB}]},
+        {"patches": [{"patch": f"{{{BOMB.strip().replace(chr(10), ', ')}}}"}]},
+        {"patchesJson6902": [{"patch": BOMB}]},
+        {"patchesStrategicMerge": [BOMB]},
+        {"crds": ["bomb.yaml"]},
+        {"openapi": {"path": "bomb.yaml"}},
+        *(
+            {field: [f"{text}\n"]}
+            for field in ("generators", "transformers", "validators")
+            for text in (
+                plugin("PatchTransformer", path="bomb.yaml"),
+                plugin("PatchTransformer", patch=BOMB),
+                plugin("PatchJson6902Transformer", jsonOp=BOMB),
+                plugin("PatchStrategicMergeTransformer", patches=BOMB),
+                plugin("PatchStrategicMergeTransformer", paths=["bomb.yaml"]),
+                plugin("PatchStrategicMergeTransformer", paths=[BOMB]),
+                plugin("ReplacementTransformer", replacements=[{"path": "bomb.yaml"}]),
+                plugin("ValueAddTransformer", targetFilePath="bomb.yaml"),
+            )
+        ),
+    ],
+)
+def test_bombs_in_texts_and_behind_plugins_are_found_as_well(tmp_path: Path, kustomization: dict[str, object]) -> None:
+    write(tmp_path / "o", {"bomb.yaml": BOMB})
+
+    assert "the YAML stands for more than" in of(tmp_path, json.dumps(kustomization))
+
+
+def test_what_a_plugin_reads_is_in_the_folder_that_names_it(tmp_path: Path) -> None:
+    write(tmp_path / "o", {"p.yaml": plugin("PatchTransformer", path="../secret.yaml"), "q/p.yaml": "a: b"})
+    write(tmp_path, {"secret.yaml": "a: b"})
+    assert "outside of its folder" in of(tmp_path, "transformers: [p.yaml]")
+    text = plugin("ConfigMapGenerator", files=["a=http://example.com/a"])
+    assert "fetched from elsewhere" in of(tmp_path, json.dumps({"generators": [f"{text}\n"]}))
+    text = plugin("PatchTransformer", Path="p.yaml")
+    assert "'Path'; write it as it is documented" in of(tmp_path, json.dumps({"transformers": [f"{text}\n"]}))
+    listed = plugin("List", items=[json.loads(plugin("PatchTransformer", path="../secret.yaml"))])
+    assert "runs 'List'" in of(tmp_path, json.dumps({"transformers": [f"{listed}\n"]}))
+    text = plugin("PatchTransformer", path="q/p.yaml")
+    write(tmp_path / "o", {"kustomization.yaml": json.dumps({"transformers": [f"{text}\n"]})})
+    assert tmp_path / "o" / "q" / "p.yaml" in read_layers(tmp_path / "o").files
+
+
 def test_bombs_in_what_kustomize_would_read_are_found_before_it_does(tmp_path: Path) -> None:
-    bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in itertools.pairwise("abcdefghi")
-    )
-    write(tmp_path, {"b/bomb.yaml": bomb, "b/kustomization.yaml": "resources: [bomb.yaml]"})
+    write(tmp_path, {"b/bomb.yaml": BOMB, "b/kustomization.yaml": "resources: [bomb.yaml]"})
     assert "b/bomb.yaml, line 7, document 1: the YAML stands for more than" in refusal(tmp_path / "b")
     write(tmp_path, {"b/kustomization.yaml": "patches: [{path: bomb.yaml}]"})
     assert "b/bomb.yaml, line 7, document 1: the YAML stands for more than" in refusal(tmp_path / "b")

@@ -7,7 +7,7 @@ folder, a folder inside the repository that holds the overlay. The program's own
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,10 @@ _FIELDS = frozenset(
     }
 )
 _FILE_FIELDS = frozenset({"path", "files", "envs", "env"})
+_TEXT_FIELDS = ("patch", "patches", "jsonOp")
+"""What has YAML as text in the configuration of a plugin."""
+_EXACT = frozenset({*_FILE_FIELDS, *_TEXT_FIELDS, "paths", "targetFilePath", "replacements"})
+_INNER = _FILE_FIELDS | {"patch"}
 _PLUGINS = ("generators", "transformers", "validators")
 _HELM = ("helmCharts", "helmChartInflationGenerator")
 # Schemes, scp's user@host:path, and GitHub without either, as kustomize takes them; also a colon without slashes.
@@ -182,8 +186,8 @@ class _Walk:
             for name in strings(content, "components")
             if self._there(file, folder, name) is not None
         )
-        plugins, more = self._plugins(file, folder, content, above)
-        named = (folder / each for each in _files(content) if not is_remote(each))
+        plugins, more, read = self._plugins(file, folder, content, above)
+        named = (folder / each for each in (*_files(content), *read) if not is_remote(each))
         return Layer(
             folder=folder,
             file=file,
@@ -219,13 +223,18 @@ class _Walk:
             if content.get(name) and not self.options.allow_helm:
                 raise refused(f"{shown} has {name}: allow helm, or render it yourself and hand over the output")
         _require_exact_names(content, shown)
-        for name in _files(content):
+        self._require_files(file, folder, _files(content), _read_as_yaml(content))
+        _require_small(_inline(content), shown)
+
+    def _require_files(self, file: Path, folder: Path, names: Iterable[str], yaml: Iterable[str]) -> None:
+        """See that files that are named in a file are there, and that those of YAML can be read without harm."""
+        for name in names:
             if is_remote(name):
                 if not self.options.allow_remote:
-                    raise refused(_is_fetched(shown, name))
+                    raise refused(_is_fetched(self.shown(file), name))
                 continue
             self._require_inside(file, folder, name)
-        for name in _patches(content):
+        for name in yaml:
             path = folder / name
             if not is_remote(name):
                 require_within_budgets(read_text(path, folder, self.shown(path)), str(self.shown(path)))
@@ -267,12 +276,13 @@ class _Walk:
 
     def _plugins(
         self, file: Path, folder: Path, content: Mapping[str, Any], above: tuple[Path, ...]
-    ) -> tuple[tuple[Path, ...], list[Layer]]:
-        """Files and layers that configure plugins, each seen to be of those that kustomize has built in."""
-        paths, layers = list[Path](), list[Layer]()
+    ) -> tuple[tuple[Path, ...], list[Layer], list[str]]:
+        """Files and layers that configure plugins, each seen to be of those built in, and the files these read."""
+        paths, layers, read = list[Path](), list[Layer](), list[str]()
         for name in (each for field_name in _PLUGINS for each in strings(content, field_name)):
+            if _is_inline(name):
+                read += self._require_builtin(name, file, folder)
             if "\n" in name:
-                self._require_builtin(name, self.shown(file))
                 continue
             path = self._there(file, folder, name)
             if path is None:
@@ -280,24 +290,31 @@ class _Walk:
             if path.is_dir():
                 layers.append(self._inner(file, folder, name, Role.PLUGINS, above))
                 for one, inner in ((each, layer) for layer in layers[-1].walk() for each in layer.resources):
-                    self._require_builtin(read_text(one, inner.folder, self.shown(one)), self.shown(one))
+                    read += self._require_builtin(read_text(one, inner.folder, self.shown(one)), one, folder)
             else:
                 self._require_inside(file, folder, name)
-                self._require_builtin(read_text(path, folder, self.shown(path)), self.shown(path))
+                read += self._require_builtin(read_text(path, folder, self.shown(path)), path, folder)
                 paths.append(path)
-        return tuple(paths), layers
+        return tuple(paths), layers, read
 
-    def _require_builtin(self, text: str, shown: Path) -> None:
+    def _require_builtin(self, text: str, file: Path, folder: Path) -> list[str]:
+        """See that configurations are of plugins that kustomize has built in; the files they read, from the folder."""
+        shown, read = self.shown(file), list[str]()
         for document in read_documents(text, str(shown)):
             content = document.content if isinstance(document.content, dict) else {}
             kind = str(content.get("kind", ""))[:80]
-            if content.get("apiVersion") != "builtin":
+            if content.get("apiVersion") != "builtin" or kind.casefold().endswith("list"):
                 raise refused(
                     f"{shown} runs {kind!r}, which is no part of kustomize: plugins and functions are not run; "
                     "render it yourself and hand over the output"
                 )
             if kind == "HelmChartInflationGenerator" and not self.options.allow_helm:
                 raise refused(f"{shown} inflates a chart: allow helm, or render it yourself and hand over the output")
+            yaml, others = _read_by_plugin(content, shown)
+            _require_small(_inline_of_plugin(content), shown)
+            self._require_files(file, folder, (*yaml, *others), yaml)
+            read += (*yaml, *others)
+        return read
 
 
 def strings(content: Mapping[str, Any], name: str) -> Sequence[str]:
@@ -331,8 +348,49 @@ def _require_exact_names(content: Mapping[str, Any], shown: Path) -> None:
     inner = [each for name in lists for each in mappings(content, name)]
     for each in [*inner, openapi] if isinstance(openapi, dict) else inner:
         for name in each:
-            if name not in _FILE_FIELDS and str(name).casefold() in _FILE_FIELDS:
+            if name not in _INNER and str(name).casefold() in _INNER:
                 raise refused(f"{shown} has {str(name)[:80]!r}; write it in small letters")
+
+
+def _is_inline(text: str) -> bool:
+    """Whether kustomize may take for YAML what else would be a file's name."""
+    return any(each in text for each in "\n{[")
+
+
+def _inline(content: Mapping[str, Any]) -> Iterator[str]:
+    """YAML that a kustomization has as text, without plugins."""
+    yield from (each for each in strings(content, "patchesStrategicMerge") if _is_inline(each))
+    for name in ("patches", "patchesJson6902"):
+        yield from (each["patch"] for each in mappings(content, name) if isinstance(each.get("patch"), str))
+
+
+def _inline_of_plugin(content: Mapping[str, Any]) -> Iterator[str]:
+    yield from (content[name] for name in _TEXT_FIELDS if isinstance(content.get(name), str))
+    yield from (each for each in _texts(content.get("paths")) if _is_inline(each))
+
+
+def _require_small(texts: Iterable[str], shown: Path) -> None:
+    for each in texts:
+        require_within_budgets(each, f"{shown}, in a text of it")
+
+
+def _read_by_plugin(content: Mapping[str, Any], shown: Path) -> tuple[list[str], list[str]]:
+    """The files of YAML that a built-in plugin reads, and its other files."""
+    given = content.get("replacements")
+    inner = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    for name in (name for each in (content, *inner) for name in each):
+        if name not in _EXACT and str(name).casefold() in {each.casefold() for each in _EXACT}:
+            raise refused(f"{shown} has {str(name)[:80]!r}; write it as it is documented")
+    yaml = [one for each in (content, *inner) for one in _texts(each.get("path"))]
+    yaml += (each for each in _texts(content.get("paths")) if "\n" not in each)
+    yaml += _texts(content.get("targetFilePath"))
+    others = [each.rpartition("=")[2] for each in _texts(content.get("files"))]
+    return yaml, [*others, *_texts(content.get("envs")), *_texts(content.get("env"))]
+
+
+def _texts(value: object) -> list[str]:
+    """A text, or the texts of a list."""
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str) and each]
 
 
 def _patches(content: Mapping[str, Any]) -> Iterator[str]:
@@ -343,13 +401,18 @@ def _patches(content: Mapping[str, Any]) -> Iterator[str]:
         yield from (each["path"] for each in mappings(content, name) if isinstance(each.get("path"), str))
 
 
-def _files(content: Mapping[str, Any]) -> Iterator[str]:
-    """Every file a kustomization names beside resources, components and plugins."""
+def _read_as_yaml(content: Mapping[str, Any]) -> Iterator[str]:
+    """Patches, and the schemas of resources."""
     yield from _patches(content)
     yield from strings(content, "crds")
     openapi = content.get("openapi")
     if isinstance(openapi, dict) and isinstance(openapi.get("path"), str):
         yield openapi["path"]
+
+
+def _files(content: Mapping[str, Any]) -> Iterator[str]:
+    """Every file a kustomization names beside resources, components and plugins."""
+    yield from _read_as_yaml(content)
     for name in ("configMapGenerator", "secretGenerator"):
         for generator in mappings(content, name):
             yield from (each.rpartition("=")[2] for each in strings(generator, "files"))

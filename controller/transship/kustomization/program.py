@@ -1,20 +1,22 @@
 """The program that renders: `kustomize`, or `kubectl` which has it built in.
 
-It is run with an empty home, an environment of its own, in a process group of its own, for so long and for so many
-bytes. Nothing of what it may be asked for by a kustomization is reachable unless it was allowed: without PATH it finds
-neither git nor helm, and a proxy that is nowhere keeps it from fetching.
+It is run with an empty home, an environment of its own, in a process group of its own, for so long, for so many bytes
+and in so much memory. Nothing of what it may be asked for by a kustomization is reachable unless it was allowed:
+without PATH it finds neither git nor helm, and a proxy that is nowhere keeps it from fetching.
 """
 
 import os
 import re
+import resource
 import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -24,6 +26,9 @@ from transship.errors import NeedsHuman, Reason
 VARIABLE = "TRANSSHIP_KUSTOMIZE"
 """Names the program, where no option does."""
 MAX_BYTES = 16 * 1024 * 1024
+MAX_MEMORY = 1024 * 1024 * 1024
+"""For one process. 1500 resources take a twentieth of it."""
+_OUT_OF_MEMORY = re.compile(r"out of memory|cannot allocate memory", re.IGNORECASE)
 _MAX_ERROR = 64 * 1024
 _CHUNK = 64 * 1024
 _NOWHERE = "http://127.0.0.1:9"  # the port that discards
@@ -40,6 +45,7 @@ class Options:
         allow_remote: fetch bases, components and resources that are named by URL.
         time_limit: seconds for one rendering.
         max_bytes: how much it may print.
+        max_memory: how many bytes each of its processes may allocate, where Linux counts them.
     """
 
     program: str = ""
@@ -47,6 +53,7 @@ class Options:
     allow_remote: bool = False
     time_limit: float = 60.0
     max_bytes: int = MAX_BYTES
+    max_memory: int = MAX_MEMORY
 
 
 DEFAULT = Options()
@@ -102,6 +109,11 @@ class Program:
             output = self._read(process, deadline)
             said.seek(0)
             problem = said.read(_MAX_ERROR).decode("utf-8", "replace")
+        if process.returncode != 0 and _OUT_OF_MEMORY.search(problem):
+            raise _refused(
+                f"{Path(self.path).name} did not render within {self._options.max_memory} bytes of memory; look for "
+                "aliases that repeat each other, or render less at once"
+            )
         if process.returncode != 0:
             raise _refused(f"{Path(self.path).name} cannot render: {_sentence(problem, process.returncode)}")
         try:
@@ -123,6 +135,7 @@ class Program:
         )
         with process:
             try:
+                _limit_memory(process.pid, self._options.max_memory)
                 yield process
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
@@ -162,6 +175,16 @@ class Program:
         if self._options.allow_helm or self._options.allow_remote:
             return {name: value for name, value in os.environ.items() if _KEPT.match(name)} | own
         return own | {"PATH": "", "HTTP_PROXY": _NOWHERE, "HTTPS_PROXY": _NOWHERE}
+
+
+def _limit_memory(process: int, limit: int) -> None:
+    """Limit what a process and those it starts may write to: a Go program reserves far more addresses than it uses."""
+    if sys.platform == "linux":
+        # One that has ended already needs none.
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(process, resource.RLIMIT_DATA)
+            limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+            resource.prlimit(process, resource.RLIMIT_DATA, (limit, limit))
 
 
 def _sentence(problem: str, code: int) -> str:
