@@ -331,3 +331,94 @@ def test_a_patch_whose_resource_has_another_image_of_its_own_decides(golden: Pat
 
     assert [each.place.file.name for each in opened.set_image("shop/web", tag="v9")] == ["patch.yaml"]
     assert [each.image for each in images(prove(opened, renderer))] == ["shop/web:v9"]
+
+
+def own(golden: Path, image: str, kustomization: str) -> Path:
+    folder = golden / "own"
+    folder.mkdir()
+    (folder / "app.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec: {template: {spec: {containers: [\n"
+        f"  {{name: proxy, image: 'mesh/proxy:v1'}},\n  {{name: app, image: '{image}'}}]}}}}}}\n"
+    )
+    (folder / "kustomization.yaml").write_text(f"resources: [app.yaml]\n{kustomization}")
+    return folder
+
+
+BY_JSON = (
+    "patches:\n- target: {{kind: {kind}}}\n  patch: |-\n    - op: replace\n"
+    "      path: /spec/template/spec/containers/1/image\n      value: {image}\n"
+)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Deploy.*"])
+@pytest.mark.parametrize("image", ["shop/checkout", "shop/checkout:v0"])
+def test_a_json_patch_decides_over_the_resource_beside_it(
+    golden: Path, renderer: Renderer, image: str, kind: str
+) -> None:
+    overlay = Overlay.open(own(golden, image, BY_JSON.format(kind=kind, image="shop/checkout:v1")))
+
+    (edit,) = overlay.set_image("shop/checkout", tag="v2")
+
+    assert (edit.place.how, edit.after) == (How.JSON_PATCH, "shop/checkout:v2")
+    assert "shop/checkout:v2" in {each.image for each in images(prove(overlay, renderer))}
+
+
+def test_a_json_patch_of_another_container_or_kind_leaves_the_resource_to_decide(golden: Path) -> None:
+    patch = BY_JSON.format(kind="Deployment", image="shop/other:v1").replace("containers/1", "containers/0")
+    overlay = Overlay.open(own(golden, "shop/checkout:v1", patch))
+    (edit,) = overlay.set_image("shop/checkout", tag="v2")
+    assert edit.place.how is How.RESOURCE
+
+    folder = golden / "own"
+    patch = BY_JSON.format(kind="StatefulSet", image="shop/other:v1")
+    (folder / "kustomization.yaml").write_text(f"resources: [app.yaml]\n{patch}")
+    (edit,) = Overlay.open(folder).set_image("shop/checkout", tag="v2")
+    assert edit.place.how is How.RESOURCE
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        '[{"op": "replace", "path": "/spec/template/spec/containers/1/image", "value": "shop/checkout:v1"}]',
+        (
+            '{"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "app"}, "spec": {"template": '
+            '{"spec": {"containers": [{"name": "app", "image": "shop/checkout:v1"}]}}}}'
+        ),
+    ],
+)
+def test_a_patch_on_one_line_is_told_and_left_to_the_user(
+    golden: Path, monkeypatch: pytest.MonkeyPatch, patch: str
+) -> None:
+    own(golden, "shop/checkout", f"patches:\n- target: {{kind: Deployment}}\n  patch: '{patch}'\n")
+
+    said = refusal(golden, "own", "shop/checkout", monkeypatch)
+
+    assert said.startswith("own/kustomization.yaml:4 (")
+    assert said.endswith("is written in a way that is not edited; change it by hand")
+
+
+@pytest.mark.parametrize("pattern", ["shop/check.*", "shop/checkouts?", "^shop/checkout$", "(a|shop/checkout)"])
+def test_an_entry_whose_name_is_a_pattern_is_told(golden: Path, monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    own(golden, "shop/checkout", f"images:\n- name: {pattern}\n  newTag: v3\n")
+
+    assert refusal(golden, "own", "shop/checkout", monkeypatch).startswith(
+        "shop/checkout is set by what is not edited here, see own/kustomization.yaml:3 (images), "
+    )
+
+
+def test_an_entry_whose_name_is_a_pattern_of_others_is_in_nobodys_way(golden: Path) -> None:
+    overlay = Overlay.open(own(golden, "shop/checkout", "images:\n- name: shop/check.*\n  newTag: v3\n"))
+
+    (edit,) = overlay.set_image("mesh/proxy", tag="v2")
+
+    assert edit.place.how is How.RESOURCE
+
+
+def test_the_proof_says_where_else_the_image_is_set(golden: Path, renderer: Renderer) -> None:
+    overlay = Overlay.open(golden / "two-places" / "half-patched")
+    overlay.set_image("shop/search", tag="v9")
+
+    with pytest.raises(
+        NeedsHuman, match=r"it is set elsewhere as well, see .*half-patched.*:\d+ \(patch\), .*\(resource"
+    ):
+        prove(overlay, renderer)

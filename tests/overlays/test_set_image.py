@@ -66,6 +66,38 @@ def test_pin_writes_the_digest_that_the_tag_has_at_the_source(shop: Shop, produc
     assert shop.run("check", production, "--pinned", "--no-hook").status == 0
 
 
+def test_what_is_pinned_already_is_nothing_to_do(shop: Shop, production: Path) -> None:
+    digests = shop.push("v1")
+    shop.let_in()
+    assert shop.run("set-image", production, "shop/checkout:v1", "--pin").status == 0
+    pinned = text(production)
+    assert digests["v1"] in pinned
+    for image in ("shop/checkout:v1", "shop/checkout"):
+        said = shop.run("set-image", production, image, "--pin", "--dry-run", "-o", "json")
+        assert (said.status, json.loads(said.out)) == (0, {"edits": [], "diff": ""})
+        assert "says so already" in said.err
+    assert text(production) == pinned
+
+
+def test_a_pin_is_told_by_what_was_there_before(shop: Shop, production: Path) -> None:
+    digests = shop.push("v2")
+    shop.let_in()
+    said = shop.run("set-image", production, "shop/checkout:v2", "--pin", "--dry-run", "-o", "json")
+    (edit,) = json.loads(said.out)["edits"]
+    assert said.status == 2
+    assert edit["before"].endswith(":v1")
+    assert edit["after"].endswith(f":v2@{digests['v2']}")
+
+
+def test_a_byte_order_mark_stays_and_is_not_shown(shop: Shop, production: Path) -> None:
+    (production / "kustomization.yaml").write_text("\ufeff" + text(production).replace("# ours", ""))
+    said = shop.run("set-image", production, "shop/checkout:v2")
+    assert said.status == 0, said.err
+    assert "ufeff" not in said.out
+    assert "\ufeff" not in said.out
+    assert text(production).startswith("\ufeff")
+
+
 def test_what_the_source_lacks_cannot_be_pinned_and_nothing_is_written(shop: Shop, production: Path) -> None:
     shop.push("v1")
     shop.let_in()

@@ -31,7 +31,7 @@ def set_image_command(  # noqa: PLR0913 - a command's options
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME[:TAG][@DIGEST]", help="image as the overlay names it, and its version", show_default=False
+            metavar="IMAGE", help="NAME:TAG, NAME@DIGEST or both; NAME as the overlay has it", show_default=False
         ),
     ] = None,
     *,
@@ -65,13 +65,16 @@ def set_image_command(  # noqa: PLR0913 - a command's options
         registries = build_registries(load_settings(Exit.ERROR))
         rendered = _wanted(_rendered(edited, renderer), kube)
         fixed = [pinned(each, _names(edited, each.name), rendered, found, registries) for each in choices]
-        edits = [edit for choice in fixed for edit in _set(edited, choice, override=override)] or edits
+        # From the start again: what was set to see what it renders to is no edit of its own.
+        edited = Overlay.open(overlay, rendering.options)
+        edits = [edit for choice in fixed for edit in _set(edited, choice, override=override)]
+    edits = edits if edited.changed else []
     if edited.changed:
         prove(edited, renderer)
     _show(edited, edits, out)
     if not dry_run:
         edited.write()
-    raise typer.Exit(Exit.SOMETHING_TO_DO if dry_run and edits else Exit.OK)
+    raise typer.Exit(Exit.SOMETHING_TO_DO if dry_run and edited.changed else Exit.OK)
 
 
 def _require_sense(names: Sequence[str], source: Path | None, *, pin: bool) -> None:
@@ -138,4 +141,5 @@ def _show(overlay: Overlay, edits: Sequence[Edit], out: Output) -> None:
 
 def _coloured(diff: str) -> Iterator[str]:
     for line in diff.splitlines():
-        yield paint(clean(line), _COLOURS.get(line[:1]))
+        # A byte order mark is behind the sign, and no part of what the line says.
+        yield paint(clean(line[:1] + line[1:].removeprefix("\ufeff")), _COLOURS.get(line[:1]))

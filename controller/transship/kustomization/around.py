@@ -53,9 +53,8 @@ class Around:
     def own_lines(self) -> list[Line]:
         """The overlay's lines that decide: patches, and resources that none of them is for."""
         patches = [each for each in self.patches if each.place.is_ours]
-        patched = {each.target for each in patches}
         resources = [each for each in self.lines if each.place.is_ours and each.place.how is How.RESOURCE]
-        return [*patches, *(each for each in resources if each.target not in patched)]
+        return [*patches, *(each for each in resources if not any(one.covers(each) for one in patches))]
 
     def deciding(self) -> list[Entry | Line]:
         """What decides outside of the overlay: not the lines of resources, which are there to be overridden."""
@@ -64,10 +63,10 @@ class Around:
 
     def patched_away(self) -> list[Line]:
         """The overlay's patches that give other images to all containers that have this one below."""
-        below = {each.target for each in self.lines}
         patches = [each for each in self.all_lines if each.place.is_ours and each.place.how in PATCHES]
-        others = [each for each in patches if each.target in below]
-        return others if below and below == {each.target for each in others} else []
+        others = [each for each in patches if any(each.covers(line) for line in self.lines)]
+        is_all = all(any(each.covers(line) for each in others) for line in self.lines)
+        return others if self.lines and is_all else []
 
     def require_text(self, name: str) -> None:
         """See that no more than text decides."""

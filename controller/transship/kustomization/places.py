@@ -5,6 +5,7 @@ in a patch, or in the value of a JSON patch. What is *opaque* sets images in a w
 plugins, charts. Nothing opaque is ever edited.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from ruamel.yaml.nodes import MappingNode
 
 from transship.kustomization.layers import Role
 
+_META = re.compile(r"[\\*+?()\[\]{}|^$]")
 ENTRY_FIELDS = ("name", "newName", "newTag", "digest")
 
 
@@ -82,7 +84,9 @@ class Line:
 
     Attributes:
         image: as written.
-        target: kind, resource and container; the first two empty in a patch that does not say.
+        target: kind, resource and container; the first two empty in a patch that does not say, and patterns in a
+            JSON patch.
+        spot: a container's list and its place there, as "containers/0", where the text says it.
         span: first and last character of the value in the file's text; None where they cannot be told.
     """
 
@@ -91,11 +95,22 @@ class Line:
     image: str
     target: tuple[str, str, str]
     span: tuple[int, int] | None
+    spot: str = ""
 
     @property
     def name(self) -> str:
         """The image's name."""
         return split(self.image)[0]
+
+    def covers(self, other: "Line") -> bool:
+        """Whether this patch sets the image of a resource's line, as far as their texts tell."""
+        if self.place.how is not How.JSON_PATCH:
+            return self.target == other.target
+        is_spot = self.spot == other.spot if self.spot else self.target[2] == other.target[2]
+        return is_spot and all(
+            not pattern or may_match(pattern, text)
+            for pattern, text in zip(self.target[:2], other.target[:2], strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,22 @@ class Places:
     lines: list[Line] = field(default_factory=list)
     opaque: list[Opaque] = field(default_factory=list)
     spans: set[tuple[Path, tuple[int, int] | None]] = field(default_factory=set)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name, which kustomize always takes for a regular expression, is more than a name with dots."""
+    return _META.search(name) is not None
+
+
+def may_match(pattern: str, text: str) -> bool:
+    """Whether a regular expression could match: by how it begins, for one that a stranger wrote is not to be run."""
+    found = _META.search(pattern := pattern.removeprefix("^"))
+    if "|" in pattern:
+        return True
+    # What a quantifier follows need not be there.
+    start = pattern[: max(0, found.start() - 1)] if found else pattern
+    is_long_enough = len(text) >= len(start) if found else len(text) == len(start)
+    return is_long_enough and all(one in {".", other} for one, other in zip(start, text, strict=False))
 
 
 def split(image: str) -> tuple[str, str, str]:

@@ -1,12 +1,13 @@
 """The proof of an edit: rendered before and after, the images that were to change have, and nothing else."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from transship.kustomization import found
+from transship.kustomization.around import listed
 from transship.kustomization.changes import Pair, differences
 from transship.kustomization.layers import refused
-from transship.kustomization.overlay import Overlay, Wanted
+from transship.kustomization.overlay import Overlay, Place, Wanted
 from transship.kustomization.places import joined, split
 from transship.kustomization.render import Rendered, Renderer
 
@@ -22,19 +23,21 @@ def prove(overlay: Overlay, renderer: Renderer) -> Rendered:
     """
     before = renderer.render(overlay.path)
     after = renderer.render_changed(overlay.path, overlay.layer, overlay.changed)
-    require_exactly(before, after, overlay.wanted)
+    require_exactly(before, after, overlay.wanted, overlay.where)
     return after
 
 
-def require_exactly(before: Rendered, after: Rendered, wanted: Sequence[Wanted]) -> None:
-    """See that the wanted images have changed, all of them, and nothing else.
+def require_exactly(
+    before: Rendered, after: Rendered, wanted: Sequence[Wanted], where: Callable[[str], Sequence[Place]]
+) -> None:
+    """See that the wanted images have changed, all of them, and nothing else; `where` says where one is set.
 
     Raises:
         NeedsHuman: InvalidRequest: it is not so.
     """
     if [each.id for each in before.resources] != [each.id for each in after.resources]:
         raise refused("the edit would change which resources there are; change the image by hand")
-    met = [_require_wanted(before, after, each) for each in wanted]
+    met = [_require_wanted(before, after, each, where) for each in wanted]
     for old, new in zip(before.resources, after.resources, strict=True):
         images = zip(_images(Rendered((old,))), _images(Rendered((new,))), strict=False)
         expected = Counter(
@@ -48,7 +51,7 @@ def require_exactly(before: Rendered, after: Rendered, wanted: Sequence[Wanted])
             raise refused(f"the edit would have no effect: nothing that is rendered has {name}; see where it is set")
 
 
-def _require_wanted(before: Rendered, after: Rendered, wanted: Wanted) -> bool:
+def _require_wanted(before: Rendered, after: Rendered, wanted: Wanted, where: Callable[[str], Sequence[Place]]) -> bool:
     is_met = False
     for old, new in zip(found.images(before), found.images(after), strict=False):
         if not _is_asked(old.image, wanted):
@@ -57,7 +60,7 @@ def _require_wanted(before: Rendered, after: Rendered, wanted: Wanted) -> bool:
             name = joined(wanted.name, wanted.tag, wanted.digest)
             raise refused(
                 f"{new.resource}, container {new.container}, would have {new.image} and not {name}: it is set "
-                "elsewhere as well"
+                f"elsewhere as well, see {listed(where(wanted.name))}"
             )
         is_met = True
     return is_met

@@ -9,13 +9,26 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.documents import read_documents
 from transship.kustomization.layers import Layer, Role, refused
-from transship.kustomization.places import ENTRY_FIELDS, Entry, How, Line, Opaque, Place, Places, joined, names_of
+from transship.kustomization.places import (
+    ENTRY_FIELDS,
+    Entry,
+    How,
+    Line,
+    Opaque,
+    Place,
+    Places,
+    is_pattern,
+    joined,
+    may_match,
+    names_of,
+)
 from transship.kustomization.source import Block, Source, inner, items, pairs, scalar, value_of
 
 MAX_DEPTH = 32
+_Spot = tuple[str, str, str, str, ScalarNode]
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-_OF_CONTAINER = re.compile(r"/(?:initContainers|containers|ephemeralContainers)/[^/]+/image\Z")
-_OF_VOLUME = re.compile(r"/volumes/[^/]+/image/reference\Z")
+_OF_CONTAINER = re.compile(r"/((?:initContainers|containers|ephemeralContainers)/[^/]+)/image\Z")
+_OF_VOLUME = re.compile(r"/(volumes/[^/]+)/image/reference\Z")
 _CONTAINER = re.compile(r"/(?:initContainers|containers|ephemeralContainers)/[^/]+\Z")
 _LIST = re.compile(r"/(initContainers|containers|ephemeralContainers|volumes)\Z")
 _FIELD_PATH = re.compile(
@@ -95,15 +108,18 @@ class _Finder:
                 raise refused(f"{where}: an entry of images has no {min(unknown)[:80]!r}; check its spelling")
             image = joined(fields.get("newName") or fields["name"], fields.get("newTag", ""), fields.get("digest", ""))
             place = self._place(source, each.start_mark.index, How.IMAGES, image)
+            if is_pattern(fields["name"]):
+                self.places.opaque.append(Opaque(place, _matched(fields["name"], fields.get("newName", ""))))
+                continue
             self.places.entries.append(Entry(place, source.file, self.layer.role, each, fields))
 
     def _patch(self, source: Source, node: Node, names: set[str]) -> None:
         path = node if isinstance(node, ScalarNode) else value_of(node, "path")
-        text = node if isinstance(node, ScalarNode) else value_of(node, "patch")
+        text = node if isinstance(node, ScalarNode) and "\n" in node.value else value_of(node, "patch")
         target = value_of(node, "target")
-        if text is not None and "\n" in scalar(text):
+        if text is not None and scalar(text):
             self._patches(Block.of(source, text), target)
-        elif isinstance(path, ScalarNode) and "\n" not in path.value:
+        elif isinstance(path, ScalarNode):
             other = self._source(self.layer.folder / path.value)
             if self.layer.role is Role.OVERLAY or any(name in other.text for name in names):
                 self._patches(other, target)
@@ -112,20 +128,20 @@ class _Finder:
         for document in source.roots():
             if isinstance(document, SequenceNode):
                 kind, name = scalar(value_of(target, "kind")), scalar(value_of(target, "name"))
-                spots = ((kind, name, container, node) for container, node in _of_operations(document))
+                spots = ((kind, name, *each) for each in _of_operations(document))
                 self._lines(source, spots, How.JSON_PATCH)
             else:
                 self._lines(source, _shaped(document), How.PATCH)
 
-    def _lines(self, source: Source, spots: Iterator[tuple[str, str, str, ScalarNode]], how: How) -> None:
-        for kind, name, container, node in spots:
+    def _lines(self, source: Source, spots: Iterator[_Spot], how: How) -> None:
+        for kind, name, container, at, node in spots:
             span = source.span(node)
             start = span[0] if span else source.outer(node.start_mark.index)
             place = self._place(source, start, how, node.value)
             # What an alias repeats is written once; so is a file that two layers name.
             if span is None or (source.file, span) not in self.places.spans:
                 self.places.spans.add((source.file, span))
-                self.places.lines.append(Line(place, source.file, node.value, (kind, name, container), span))
+                self.places.lines.append(Line(place, source.file, node.value, (kind, name, container), span, at))
 
     def _replacements(self, source: Source, root: Node) -> None:
         for each in items(value_of(root, "replacements")):
@@ -196,54 +212,58 @@ class _Finder:
                 self.places.opaque.append(Opaque(place, _mentioned(text)))
 
 
+def _matched(pattern: str, new_name: str) -> Callable[[set[str]], bool]:
+    return lambda names: new_name in names or any(may_match(pattern, name) for name in names)
+
+
 def _mentioned(text: str) -> Callable[[set[str]], bool]:
     return lambda names: any(name in text for name in names)
 
 
-def _shaped(root: Node) -> Iterator[tuple[str, str, str, ScalarNode]]:
-    """Kind, resource, container and image, wherever a pod's shape is found below a node."""
+def _shaped(root: Node) -> Iterator[_Spot]:
+    """Kind, resource, container, its spot and its image, wherever a pod's shape is found below a node."""
     yield from _below(root, "", "", MAX_DEPTH)
 
 
-def _below(node: Node, kind: str, name: str, depth: int) -> Iterator[tuple[str, str, str, ScalarNode]]:
+def _below(node: Node, kind: str, name: str, depth: int) -> Iterator[_Spot]:
     if depth == 0:
         return
     if value_of(node, "kind") is not None and isinstance(value_of(node, "metadata"), MappingNode):
         kind, name = scalar(value_of(node, "kind")), scalar(value_of(value_of(node, "metadata"), "name"))
         if kind == "CustomResourceDefinition":
             return
-    for container, image in _of_pod(node):
-        yield kind, name, container, image
-    for each in inner(node):
-        yield from _below(each, kind, name, depth - 1)
+    for each in _of_pod(node):
+        yield kind, name, *each
+    for below in inner(node):
+        yield from _below(below, kind, name, depth - 1)
 
 
-def _of_pod(node: Node) -> Iterator[tuple[str, ScalarNode]]:
+def _of_pod(node: Node) -> Iterator[tuple[str, str, ScalarNode]]:
     for part in _CONTAINERS:
         yield from _of_list(value_of(node, part), part)
     yield from _of_list(value_of(node, "volumes"), "volumes")
 
 
-def _of_list(node: Node | None, part: str) -> Iterator[tuple[str, ScalarNode]]:
-    for each in items(node):
+def _of_list(node: Node | None, part: str) -> Iterator[tuple[str, str, ScalarNode]]:
+    for at, each in enumerate(items(node)):
         name, image = scalar(value_of(each, "name")), value_of(each, "image")
         if part == "volumes":
             name, image = f"volume-{name}", value_of(image, "reference")
         if isinstance(image, ScalarNode) and image.value:
-            yield name, image
+            yield name, f"{part}/{at}", image
 
 
-def _of_operations(patch: SequenceNode) -> Iterator[tuple[str, ScalarNode]]:
+def _of_operations(patch: SequenceNode) -> Iterator[tuple[str, str, ScalarNode]]:
     for operation in items(patch):
         path, value = scalar(value_of(operation, "path")), value_of(operation, "value")
         if value is None or scalar(value_of(operation, "op")) not in {"add", "replace"}:
             continue
         if isinstance(value, ScalarNode):
-            if _OF_CONTAINER.search(path) or _OF_VOLUME.search(path):
-                yield path, value
+            if found := _OF_CONTAINER.search(path) or _OF_VOLUME.search(path):
+                yield path, found[1], value
         elif found := _LIST.search(path):
             yield from _of_list(value, found[1])
         elif _CONTAINER.search(path) and isinstance(image := value_of(value, "image"), ScalarNode):
-            yield scalar(value_of(value, "name")), image
+            yield scalar(value_of(value, "name")), "", image
         else:
-            yield from ((container, node) for _, _, container, node in _shaped(value))
+            yield from ((container, at, node) for _, _, container, at, node in _shaped(value))
