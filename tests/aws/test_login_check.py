@@ -100,9 +100,30 @@ def test_a_role_that_may_not_be_assumed_is_told_and_the_other_side_is_looked_at(
 
 
 def test_without_a_repository_to_try_nothing_is_said_of_rights(check: Check) -> None:
-    result = check(repositories=["shop/*"])
-    assert result.exit_code == 0
+    result = check(repositories=["no-such-team/*"])
+    assert result.exit_code == 2
     assert result.stdout.count("name a repository with --repository") == 2
+
+
+def test_a_repository_that_fits_the_patterns_is_found_and_tried(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
+    result = check("-o", "json", repositories=[f"{path[:-1]}?"])
+    assert result.exit_code == 0, result.output
+    assert steps(result)["source read"] == ("ok", f"may look into {DEVELOPMENT}/{path}")
+    assert steps(result)["destination read"] == ("ok", f"may look into {PRODUCTION}/{path}")
+
+
+def test_what_programs_get_is_named_as_everything_else_is(aws: Aws, check: Check) -> None:
+    path = aws.repository()
+    (found,) = json.loads(check("--repository", path, "-o", "json", source={"registry": str(DEVELOPMENT)}).stdout)
+    assert {name for each in found["steps"] for name in each} == {
+        "step",
+        "finding",
+        "message",
+        "statement",
+        "belongsIn",
+    }
 
 
 def test_the_repository_that_a_policy_spells_out_is_tried(aws: Aws, check: Check) -> None:

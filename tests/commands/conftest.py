@@ -61,7 +61,14 @@ class Asker:
         known = {"HOME": str(self.home), "PATH": os.environ["PATH"], "KUBECONFIG": str(self.cluster.kubeconfig)}
         return known | self.environment
 
-    def request(self, name: str, *images: str, trigger: Mapping[str, str] | None = None, **status: Any) -> Resource:
+    def request(
+        self,
+        name: str,
+        *images: str,
+        trigger: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        **status: Any,
+    ) -> Resource:
         """Make a PromotionRequest, whose status somebody has written if one is given."""
         containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
         spec: Resource = {"containers": containers or [{"name": "c0", "image": f"{REGISTRY}/shop/checkout:v1"}]}
@@ -72,7 +79,7 @@ class Asker:
             {
                 "apiVersion": "transship.dev/v1alpha1",
                 "kind": "PromotionRequest",
-                "metadata": {"name": name},
+                "metadata": {"name": name, "annotations": dict(annotations or {})},
                 "spec": spec,
             },
         )

@@ -68,6 +68,21 @@ def test_an_image_is_named_by_where_it_went_or_came_from_or_by_the_end_of_its_pa
     assert [each["request"] for each in found] == requests
 
 
+def test_who_asked_from_outside_the_cluster_is_told_with_overlay_and_revision_and_cannot_colour_it(past: Asker) -> None:
+    asked = {
+        "transship.dev/asked-by": "mary\x1b[31m",
+        "transship.dev/overlay": "overlays/shop",
+        "transship.dev/revision": "8c0ffee",
+    }
+    images = [arrived("c0", f"{CHECKOUT}:v4", "2026-03-03T04:05:06Z")]
+    past.request("fourth", f"{CHECKOUT}:v4", annotations=asked, **told("Promoted", "Promoted", images=images))
+    said = past.here("history", "checkout:v4")
+    assert "mary" in said.out
+    assert "with overlays/shop" in said.out
+    assert "8c0ffee" in said.out
+    assert "\x1b" not in said.out
+
+
 def test_programs_are_told_what_the_tag_pointed_at_before(past: Asker) -> None:
     (found,) = json.loads(past.here("history", "checkout:v2", "-o", "json").out)
     assert (found["digest"], found["previousDigest"], found["by"]) == (OTHER, DIGEST, "by hand")

@@ -59,6 +59,9 @@ def test_the_operator_does_it_and_the_pipeline_goes_on_when_it_is_proven(scene: 
     (request,) = scene.all("PromotionRequest")
     assert request["spec"]["containers"] == [{"name": "app", "image": scene.image()}]
     assert request["metadata"]["name"].startswith("production-")
+    annotations = request["metadata"]["annotations"]
+    assert annotations["transship.dev/overlay"] == "production.yaml"
+    assert annotations["transship.dev/asked-by"]
 
 
 def test_asked_again_the_same_request_is_looked_at_again(scene: Scene, promote: Promote) -> None:

@@ -176,6 +176,76 @@ def test_names_are_the_images_that_are_wrong_and_a_table_says_where(shop: Shop) 
     assert "Uncovered" in said.out
 
 
+def test_the_hook_is_in_the_namespace_that_resources_name_themselves(shop: Shop) -> None:
+    overlay = in_namespaces(shop, "shop")
+    fixed = shop.run("check", overlay, "--offline", "--fix")
+    assert (fixed.status, fixed.out) == (0, "")
+    assert yaml.safe_load((overlay / HOOK).read_text())["metadata"]["namespace"] == "shop"
+    again = shop.run("check", overlay, "--offline", "--fix")
+    assert (again.status, again.out, again.err) == (0, "", "")
+
+
+def test_images_of_several_namespaces_are_not_put_into_one_hook(shop: Shop) -> None:
+    shop.policy(namespaces={"names": ["shop", "other"]})
+    overlay = in_namespaces(shop, "shop", "other")
+    before = (overlay / "kustomization.yaml").read_text()
+    said = shop.run("check", overlay, "--offline", "--fix")
+    assert (said.status, said.out) == (1, "")
+    assert "in several namespaces (other, shop)" in said.err
+    assert (overlay / "kustomization.yaml").read_text() == before
+    assert not (overlay / HOOK).exists()
+
+
+def test_a_hook_that_the_overlay_would_make_useless_is_not_written(shop: Shop) -> None:
+    overlay = in_namespaces(shop, "shop")
+    kustomization = overlay / "kustomization.yaml"
+    patch = '[{"op": "remove", "path": "/spec/managedBy"}]'
+    content = yaml.safe_load(kustomization.read_text()) | {"patches": [{"patch": patch, "target": {"kind": "Job"}}]}
+    kustomization.write_text(yaml.safe_dump(content))
+    before = kustomization.read_text()
+    said = shop.run("check", overlay, "--offline", "--fix")
+    assert (said.status, said.out) == (1, "")
+    assert "nothing was written" in said.err
+    assert kustomization.read_text() == before
+    assert not (overlay / HOOK).exists()
+
+
+def test_more_images_than_a_request_takes_are_not_put_into_one_hook(shop: Shop) -> None:
+    overlay = shop.overlay("production", shop.reference("v0"))
+    (overlay / "deployment.yaml").write_text(yaml.safe_dump(pod("app", *many(shop, 80))))
+    said = shop.run("check", overlay, "--offline", "--fix")
+    assert (said.status, said.out) == (1, "")
+    assert "these are 80 images, and one request takes at most 64; split them up" in said.err
+    assert not (overlay / HOOK).exists()
+
+
+@pytest.mark.parametrize(("count", "found"), [(64, []), (65, ["InvalidRequest"])])
+def test_a_hook_by_hand_with_more_images_than_a_request_takes_is_found(
+    shop: Shop, count: int, found: list[str]
+) -> None:
+    images = many(shop, count)
+    hook = pod("promote-images", *images) | {"apiVersion": "batch/v1", "kind": "Job"}
+    hook["spec"] |= {"managedBy": "transship.dev/promotion", "suspend": True}
+    stream = yaml.safe_dump_all([pod("app", *images), hook])
+    said = shop.run("check", "-f", "-", "--offline", "-o", "json", stdin=stream)
+    assert (said.status, reasons(said)) == (1 if found else 0, found)
+
+
+def many(shop: Shop, count: int) -> list[str]:
+    return [shop.reference(f"v{each}") for each in range(count)]
+
+
+def in_namespaces(shop: Shop, *names: str) -> Path:
+    """An overlay that leaves the namespace to its resources."""
+    overlay = shop.overlay("production", shop.reference("v1"))
+    apps = [pod(f"app-{each}", shop.reference("v1")) for each in names]
+    for app, name in zip(apps, names, strict=True):
+        app["metadata"]["namespace"] = name
+    (overlay / "deployment.yaml").write_text(yaml.safe_dump_all(apps))
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["deployment.yaml"]}))
+    return overlay
+
+
 def test_fix_needs_an_overlay(shop: Shop) -> None:
     said = shop.run("check", "-f", "-", "--fix", stdin=yaml.safe_dump(pod("a", "x")))
     assert (said.status, said.out) == (1, "")

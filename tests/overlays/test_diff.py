@@ -88,6 +88,14 @@ def test_a_registry_that_refuses_is_an_error_and_not_no_difference(shop: Shop) -
     assert "may not ecr:DescribeImages" in said.err
 
 
+def test_a_registry_that_may_not_be_listed_is_told_as_a_right_on_it(shop: Shop) -> None:
+    shop.policy()
+    said = shop.run("diff", SOURCE, DESTINATION)
+    assert (said.status, said.out) == (1, "")
+    assert "may not ecr:DescribeRepositories there; allow it on all repositories of the registry" in said.err
+    assert "repository/" not in said.err
+
+
 def test_registries_are_compared_tag_by_tag(shop: Shop) -> None:
     digests = shop.push("v1", "v2", "v3")
     shop.hold("v1", "v1")

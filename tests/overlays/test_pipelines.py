@@ -71,6 +71,11 @@ def test_the_action_fails_when_an_image_cannot_be_promoted(shop: Shop, tmp_path:
     assert "SourceMissing" in said
 
 
+def test_a_plan_that_failed_before_it_was_written_is_not_named_for_a_comment(shop: Shop, tmp_path: Path) -> None:
+    status, outputs, _ = act(shop, tmp_path, overlays="nowhere")
+    assert (status, outputs) == (1, {"exit-code": "1"})
+
+
 def test_what_is_given_to_the_action_is_never_run(shop: Shop, tmp_path: Path) -> None:
     mark = tmp_path / "was-run"
     status, _, _ = act(shop, tmp_path, overlays=f"$(touch {mark})`touch {mark}`; touch {mark}")

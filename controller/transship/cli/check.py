@@ -18,7 +18,9 @@ from transship.cli.plan import Files
 from transship.cli.planning import WantedImage, containers, wanted_images
 from transship.cli.registries import build_registries
 from transship.errors import NeedsHuman, Reason
+from transship.kustomization.found import images as images_of
 from transship.kustomization.hook import FILE, hook_file
+from transship.promotion.request import require_fitting
 
 _COLUMNS = ("REASON", "IMAGE", "NAMED BY", "MESSAGE")
 
@@ -54,7 +56,7 @@ def check_command(  # noqa: PLR0913 - a command's options
     for each in inputs:
         configuration = policies.read(each.folder, kube, out)
         wanted = wanted_images(each.images, kube.namespace or "")
-        if fix and demands.hook and _fix(each, wanted, configuration, out):
+        if fix and demands.hook and _fix(each, wanted, configuration, out, rendering=rendering, kube=kube):
             (again,) = read_inputs([each.folder], [], rendering)
             wanted = wanted_images(again.images, kube.namespace or "")
         found.append((each, check(wanted, configuration, demands, registries)))
@@ -62,7 +64,15 @@ def check_command(  # noqa: PLR0913 - a command's options
     raise typer.Exit(_status([finding for _, findings in found for finding in findings]))
 
 
-def _fix(given: Input, wanted: Sequence[WantedImage], found: Configuration, out: Output) -> bool:
+def _fix(  # noqa: PLR0913 - what a check has
+    given: Input,
+    wanted: Sequence[WantedImage],
+    found: Configuration,
+    out: Output,
+    *,
+    rendering: Rendering,
+    kube: Kube,
+) -> bool:
     """Write the hook where that mends something; whether it was written."""
     findings = check(wanted, found, Demands(), None)
     if not any(each.is_fixable for each in findings):
@@ -76,13 +86,36 @@ def _fix(given: Input, wanted: Sequence[WantedImage], found: Configuration, out:
             f"the hook of {given.name} is not its own {FILE} but comes from {', '.join(sorted(others))}; "
             "name the images there",
         )
-    images = [(each.name, each.image) for each in containers(needed(wanted, found))]
+    covered = needed(wanted, found)
+    images = containers(covered)
     if not images:
         raise NeedsHuman(Reason.INVALID_REQUEST, f"nothing in {given.name} needs a hook; take it out of the overlay")
-    written = hook_file(given.folder, images)
+    require_fitting(images)
+    written = hook_file(given.folder, _namespace(given, covered), [(each.name, each.image) for each in images])
+    after = wanted_images(images_of(written.render(rendering.options)), kube.namespace or "")
+    for each in check(after, found, Demands(), None):
+        if each.is_fixable:
+            raise NeedsHuman(
+                Reason.INVALID_REQUEST,
+                f"with {FILE} in {given.name} it would still be said of {each.image.image} that {each.message}; "
+                "nothing was written, see what the overlay makes of the hook",
+            )
     written.write()
     out.say("\n".join(clean(line) for line in written.diff.splitlines()))
     return bool(written.texts)
+
+
+def _namespace(given: Input, covered: Sequence[WantedImage]) -> str:
+    """The one that a hook has to be in; empty where resources name none."""
+    names = {place.resource.namespace for each in covered for place in each.found if not place.is_hook}
+    if len(names) > 1:
+        listed = ", ".join(sorted(each or "none" for each in names))
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"the images of {given.name} are in several namespaces ({listed}), and a hook is in one; write a hook for "
+            "each by hand, or an overlay for each",
+        )
+    return names.pop() if names else ""
 
 
 def _is_own(overlay: Path, file: str) -> bool:

@@ -11,6 +11,8 @@ from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Repository, Tag
 from transship.promotion.image import find_route
 from transship.promotion.policy import PromotionPolicy, Route
+from transship.promotion.request import KIND, require_fitting
+from transship.promotion.workload import ContainerImage
 
 UNPINNED = "Unpinned"
 STALE = "Stale"
@@ -71,6 +73,7 @@ def check(
     findings += [each for image, way in ways for each in _pinned(image, way, is_demanded=demands.pinned)]
     if demands.hook:
         findings += _hooked(covered)
+        findings += _fitting(wanted, covered)
     if registries is not None:
         findings += _there(ways, registries)
     order = {id(each): at for at, each in enumerate(wanted)}
@@ -111,6 +114,21 @@ def _hooked(covered: Sequence[WantedImage]) -> Iterator[Finding]:
             yield Finding(each, Reason.UNCOVERED, f"{message}; `transship check --fix` writes one")
         elif not _runs(each):
             yield Finding(each, STALE, "a hook or PromotionRequest waits for it, and nothing runs it")
+
+
+def _fitting(wanted: Sequence[WantedImage], covered: Sequence[WantedImage]) -> Iterator[Finding]:
+    """Hooks and requests with more than the operator takes; of a hook it leaves out what no policy covers."""
+    is_covered = {id(each) for each in covered}
+    asked: dict[str, list[tuple[WantedImage, ContainerImage]]] = {}
+    for image in wanted:
+        for each in image.found:
+            if each.is_hook and (id(image) in is_covered or each.resource.kind == KIND):
+                asked.setdefault(str(each.resource), []).append((image, ContainerImage(each.container, each.image)))
+    for resource, images in asked.items():
+        try:
+            require_fitting([each for _, each in images])
+        except NeedsHuman as error:
+            yield Finding(images[0][0], error.reason, f"{resource}: {error.message}")
 
 
 def _there(ways: Iterable[tuple[WantedImage, Route]], registries: AwsRegistries) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
 from transship.aws.listing import Listed
 from transship.cli.registries import AwsRegistries
+from transship.denials import OWN
 from transship.errors import NeedsHuman, Reason, Side, TransshipError
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Registry, Repository, Tag
@@ -144,7 +145,7 @@ class Places:
         identity = self._identity(registry)
         if EcrHost.of(registry) is None:
             return list(_tags(registries, Repository.of(registry, prefix)))
-        repositories = registries.listing.repositories(identity, registry, prefix)
+        repositories = _repositories(registries, identity, registry, prefix)
         calls: list[Callable[[], list[Listed]]] = [
             partial(_list, registries, identity, repository) for repository in repositories
         ]
@@ -187,6 +188,20 @@ def _parsed(image: str) -> Reference | None:
         return Reference.parse(image)
     except ValueError:
         return None
+
+
+def _repositories(registries: AwsRegistries, identity: Identity, registry: Registry, prefix: str) -> list[Repository]:
+    try:
+        return registries.listing.repositories(identity, registry, prefix)
+    except NeedsHuman as error:
+        if error.denial is None or error.denial.is_explicit:
+            raise
+        # A whole registry is listed by one's own policy alone: there is no repository whose policy could allow it.
+        raise NeedsHuman(
+            error.reason,
+            f"cannot list the repositories of {registry}: {error.denial.principal} may not {error.denial.action} "
+            f"there; allow it on all repositories of the registry in {OWN}",
+        ) from error
 
 
 def _list(registries: AwsRegistries, identity: Identity, repository: Repository) -> list[Listed]:

@@ -21,7 +21,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.ERROR: "It could not be done, the input is wrong, or something is missing; a sentence on standard error "
     "says what.",
     Exit.SOMETHING_TO_DO: "Nothing is wrong and something is to be done: a plan, a diff or a check that found a "
-    "difference.",
+    "difference, or a login-check that had no repository to try.",
     Exit.TIMED_OUT: "`--timeout` is over, and what was waited for is still going on.",
     Exit.STOPPED: "Ctrl-C or SIGTERM.",
 }

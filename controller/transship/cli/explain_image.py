@@ -225,7 +225,11 @@ def _remedy(denial: Denial, permission: Permission, repository: Repository) -> t
 
 def as_document(explanation: Explanation) -> dict[str, Any]:
     """An explanation as programs get it."""
-    return {**asdict(explanation), "ok": explanation.is_ok}
+    steps = [
+        {"belongsIn" if name == "belongs_in" else name: value for name, value in asdict(each).items()}
+        for each in explanation.steps
+    ]
+    return {"reference": explanation.reference, "policy": explanation.policy, "steps": steps, "ok": explanation.is_ok}
 
 
 def lines_of(explanation: Explanation) -> Iterable[str]:

@@ -3,6 +3,10 @@
 Its name is computed from the overlay and its images, so that a pipeline that runs again finds the same request.
 """
 
+import getpass
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +23,9 @@ from transship.cli.promoting import Ended, Told
 from transship.cli.wait import verdict
 from transship.cluster.following import Requests
 from transship.errors import NeedsHuman, Reason
+from transship.promotion.argocd import REVISION
 from transship.promotion.duration import parse_duration
+from transship.promotion.history import ASKED_BY, OVERLAY
 from transship.promotion.request import (
     API_VERSION,
     KIND,
@@ -32,6 +38,9 @@ from transship.promotion.request import (
 from transship.promotion.status import ImageStatus
 from transship.promotion.workload import ContainerImage, WorkloadKey
 
+_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BITBUCKET_STEP_TRIGGERER_UUID")
+_GIT_SECONDS = 5.0
+_MAX_TEXT = 256
 MAX_IMAGES = 64
 """One request may name so many (manifests/crd)."""
 
@@ -82,12 +91,52 @@ def _resource(name: str, namespace: str, wanted: Sequence[WantedImage], timeout:
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": request_name(owner, images), "namespace": namespace},
+        "metadata": {
+            "name": request_name(owner, images),
+            "namespace": namespace,
+            "annotations": _origin(name),
+        },
         "spec": {
             "containers": [{"name": each.name, "image": each.image} for each in images],
             "timeout": timeout,
         },
     }
+
+
+def _origin(name: str) -> dict[str, str]:
+    """Who asks, with which overlay, and from which revision, as far as that can be seen."""
+    found = {ASKED_BY: _actor()}
+    if name != STANDARD_INPUT:
+        path = Path(name)
+        found |= {OVERLAY: name, REVISION: _revision(path if path.is_dir() else path.parent)}
+    return {annotation: text[:_MAX_TEXT] for annotation, text in found.items() if text}
+
+
+def _actor() -> str:
+    actor = next((os.environ[each] for each in _ACTORS if os.environ.get(each)), "")
+    if actor:
+        return actor
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may run as a number that has no name
+        return ""
+
+
+def _revision(overlay: Path) -> str:
+    program = shutil.which("git")
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(  # noqa: S603 - a program of PATH, which reads
+            [program, "-C", str(overlay), "rev-parse", "--verify", "--quiet", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_GIT_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _ask(resource: dict[str, Any], connection: Connection) -> PromotionRequest:

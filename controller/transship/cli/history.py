@@ -9,7 +9,7 @@ from transship.cli.command import command
 from transship.cli.kube import KubeOrAll
 from transship.cli.output import Format, Output, clean, table
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.history import Arrival, Pattern, arrivals
+from transship.promotion.history import ASKED_BY, OVERLAY, Arrival, Pattern, arrivals
 from transship.promotion.request import PromotionRequest, parse_request
 from transship.promotion.status import format_time
 
@@ -56,9 +56,10 @@ def history(
         out.say(f"No PromotionRequest in {where} tells of {clean(image)} having been promoted.")
         return
     revisions = {key: _revision(each) for key, each in resources.items()}
-    rows = [_row(each, revisions[each.request.key]) for each in found]
+    askers = {each.request.key: _by(each, resources[each.request.key]) for each in found}
+    rows = [_row(each, askers[each.request.key], revisions[each.request.key]) for each in found]
     out.show(
-        [_document(each, revisions[each.request.key]) for each in found],
+        [_document(each, askers[each.request.key], revisions[each.request.key]) for each in found],
         lambda: table(_COLUMNS, rows),
         [f"{each.image.destination}@{each.image.digest}" for each in found],
     )
@@ -68,21 +69,29 @@ def _revision(resource: Mapping[str, Any]) -> str:
     return str((resource["spec"].get("trigger") or {}).get("revision", "")) or parse_request(resource).origin.revision
 
 
-def _row(arrival: Arrival, revision: str) -> tuple[str, ...]:
+def _by(arrival: Arrival, resource: Mapping[str, Any]) -> str:
+    annotations = resource["metadata"].get("annotations") or {}
+    asker, overlay = annotations.get(ASKED_BY, ""), annotations.get(OVERLAY, "")
+    if arrival.request.owner is not None or not (asker or overlay):
+        return arrival.by
+    return f"{asker or 'somebody'} with {overlay}" if overlay else asker
+
+
+def _row(arrival: Arrival, by: str, revision: str) -> tuple[str, ...]:
     request = arrival.request
     return (
         format_time(arrival.at),
         arrival.image.digest,
         str(arrival.image.outcome),
         arrival.image.destination,
-        arrival.by,
+        by,
         _application(request),
         revision,
         str(request.key),
     )
 
 
-def _document(arrival: Arrival, revision: str) -> Mapping[str, Any]:
+def _document(arrival: Arrival, by: str, revision: str) -> Mapping[str, Any]:
     image, request = arrival.image, arrival.request
     return {
         "at": format_time(arrival.at),
@@ -91,7 +100,7 @@ def _document(arrival: Arrival, revision: str) -> Mapping[str, Any]:
         "source": image.source,
         "destination": image.destination,
         "previousDigest": image.previous_digest,
-        "by": arrival.by,
+        "by": by,
         "application": _application(request),
         "revision": revision,
         "policy": request.status.policy,

@@ -21,7 +21,7 @@ from transship.kustomization.render import Options, Rendered, Renderer, read_str
 STANDARD_INPUT = "-"
 
 Overlays = Annotated[
-    list[Path] | None, typer.Argument(metavar="[OVERLAY]...", help="folders with a kustomization", show_default=False)
+    list[Path] | None, typer.Argument(metavar="OVERLAY", help="folders with a kustomization", show_default=False)
 ]
 
 

@@ -28,7 +28,7 @@ def login_check(
             "--repository",
             metavar="NAME",
             help="NAME of a repository, as spec.repositories has it, to try rights on; by default the first that a "
-            "policy spells out; may be repeated",
+            "policy spells out, or else one of its patterns that a registry lists; may be repeated",
         ),
     ] = None,
     kube: Kube,
@@ -37,11 +37,13 @@ def login_check(
     """Say who you are on each side of a policy, how long the token is good for, and what you may do.
 
     It is done with the credentials found here, and writes nothing: whether you may write cannot be seen, and is told
-    with the statement it needs. Exit code 1: something is missing.
+    with the statement it needs.
+
+    Exit code 0: nothing is missing, 1: something is, 2: rights were not looked at, for want of a repository to try.
     """
     # What talks to AWS takes half a second to load.
     from transship.cli.explain_image import as_document, lines_of  # noqa: PLC0415
-    from transship.cli.logins import check  # noqa: PLC0415
+    from transship.cli.logins import check, is_without_rights  # noqa: PLC0415
 
     found_policies = read_files(files) if files else read_cluster(kube.connect(out).cluster)
     policies = _chosen(found_policies.policies, names or ())
@@ -53,6 +55,8 @@ def login_check(
     )
     if not all(each.is_ok for each in found):
         raise typer.Exit(Exit.ERROR)
+    if any(is_without_rights(each) for each in found):
+        raise typer.Exit(Exit.SOMETHING_TO_DO)
 
 
 def _chosen(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> Sequence[PromotionPolicy]:

@@ -1,7 +1,10 @@
 """Who one is on each side of a policy, and what one may do there, step by step and without writing."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
+from transship.aws.hosts import EcrHost
+from transship.aws.identity import Identity
 from transship.aws.permissions import PULL, PUSH, TOKEN
 from transship.cli.ages import age, now
 from transship.cli.ecr_repository import EcrRepository
@@ -14,8 +17,14 @@ from transship.oci.reference import Repository, Tag
 from transship.promotion.policy import Endpoint, PromotionPolicy
 from transship.promotion.status import format_time
 
+_RIGHTS = "rights"
 _PROBE = Tag("transship-login-check")
 """A tag that nobody has: asking for it tells whether one may ask."""
+
+
+def is_without_rights(explanation: Explanation) -> bool:
+    """Whether nothing was found out about what one may do."""
+    return any(each.step.endswith(f" {_RIGHTS}") for each in explanation.steps)
 
 
 def check(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> list[Explanation]:
@@ -33,8 +42,24 @@ def check(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> list[Exp
 
 def _steps(registries: AwsRegistries, policy: PromotionPolicy, names: Sequence[str]) -> Iterator[Step]:
     chosen = names or [each.pattern for each in policy.repositories if not set(each.pattern) & set("*?")][:1]
+    if not chosen:
+        chosen = _listed(registries, policy)
     for side, endpoint in (("source", policy.source), ("destination", policy.destination)):
         yield from _side(registries, policy, side, endpoint, chosen)
+
+
+def _listed(registries: AwsRegistries, policy: PromotionPolicy) -> list[str]:
+    """NAME of one repository that there is and that the policy speaks of; none where that cannot be seen."""
+    for endpoint in (policy.source, policy.destination):
+        if EcrHost.of(endpoint.registry) is None:
+            continue
+        identity, prefix = Identity.of(policy.name, endpoint), endpoint.repository_prefix
+        with suppress(TransshipError):  # listing is a right of its own, and nobody needs it to promote
+            for each in registries.listing.repositories(identity, endpoint.registry, prefix):
+                name = endpoint.name_of(each)
+                if name is not None and any(glob.matches(name) for glob in policy.repositories):
+                    return [name]
+    return []
 
 
 def _side(
@@ -51,7 +76,10 @@ def _side(
     yield Step(f"{side} token", Finding.OK, _token(registries, policy, endpoint))
     if not names:
         yield Step(
-            f"{side} rights", Finding.UNCHECKED, "name a repository with --repository to see what you may do with it"
+            f"{side} {_RIGHTS}",
+            Finding.UNCHECKED,
+            "listing shows no repository of the policy; name a repository with --repository to see what you may "
+            "do with it",
         )
     for name in names:
         try:

@@ -8,13 +8,15 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transship.kustomization.changes import Pair, require_only
 from transship.kustomization.documents import read_documents
 from transship.kustomization.entries import add_resource
-from transship.kustomization.layers import kustomization_file, read_text, refused, strings
+from transship.kustomization.layers import kustomization_file, read_layers, read_text, refused, strings
+from transship.kustomization.program import Options
+from transship.kustomization.render import Rendered, Renderer
 from transship.kustomization.source import Source, spliced
 from transship.kustomization.writing import unified_diff
 from transship.promotion.workload import HOOK_MANAGER
@@ -28,7 +30,8 @@ apiVersion: batch/v1
 kind: Job
 metadata:
   name: {NAME}
-  annotations:
+"""
+_REST = f"""  annotations:
     argocd.argoproj.io/hook: PreSync
     argocd.argoproj.io/hook-delete-policy: BeforeHookCreation,HookFailed
     argocd.argoproj.io/sync-wave: "-5"
@@ -48,12 +51,25 @@ class HookFile:
     """What is to be written so that an overlay has its hook.
 
     Attributes:
+        overlay: the folder.
         texts: new texts by file; those that are right already are not among them.
         diff: the same as a unified diff.
     """
 
+    overlay: Path
     texts: dict[Path, str]
     diff: str
+
+    def render(self, options: Options) -> Rendered:
+        """What the overlay would render to; nothing is written.
+
+        Raises:
+            NeedsHuman: InvalidRequest: it could not be rendered.
+        """
+        layer = read_layers(self.overlay, options)
+        texts = {layer.folder / each.name: text for each, text in self.texts.items()}
+        more = [each for each in texts if each not in layer.files]
+        return Renderer(options).render_changed(self.overlay, replace(layer, files=(*layer.files, *more)), texts)
 
     def write(self) -> None:
         """Write the files.
@@ -68,11 +84,12 @@ class HookFile:
                 raise refused(f"{file} cannot be written: {error.strerror}") from error
 
 
-def hook_file(overlay: Path, containers: Sequence[tuple[str, str]]) -> HookFile:
+def hook_file(overlay: Path, namespace: str, containers: Sequence[tuple[str, str]]) -> HookFile:
     """What to write so that an overlay's own hook names these containers with their images.
 
     Args:
         overlay: the folder.
+        namespace: of what it stands beside; empty where none is named. It is written unless the kustomization sets it.
         containers: names, each once, and images; an image that an entry of the overlay's `images:` gives its name is
             written as that entry finds it, so that the entry keeps deciding for the hook as well.
 
@@ -84,7 +101,11 @@ def hook_file(overlay: Path, containers: Sequence[tuple[str, str]]) -> HookFile:
     before = read_text(kustomization, overlay.resolve(), shown)
     content = read_documents(before, str(shown))[0].content
     old = _old(file, overlay)
-    texts = {file: _HEAD + "".join(_container(name, _found_as(content, image)) for name, image in containers)}
+    is_set = isinstance(content, dict) and bool(content.get("namespace"))
+    own = f"  namespace: {json.dumps(namespace)}\n" if namespace and not is_set else ""
+    texts = {
+        file: _HEAD + own + _REST + "".join(_container(name, _found_as(content, image)) for name, image in containers)
+    }
     if FILE not in {os.path.normpath(each) for each in strings(content, "resources")}:
         source = Source(before, kustomization, str(shown))
         texts[shown] = spliced(before, add_resource(source, source.roots()[0], FILE))
@@ -92,7 +113,7 @@ def hook_file(overlay: Path, containers: Sequence[tuple[str, str]]) -> HookFile:
     olds = {file: old, shown: before}
     changed = {each: text for each, text in texts.items() if text != olds[each]}
     lines = (line for each, text in changed.items() for line in unified_diff(str(each), olds[each], text))
-    return HookFile(changed, "".join(lines))
+    return HookFile(overlay, changed, "".join(lines))
 
 
 def _write(file: Path, text: str) -> None:

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from transship.oci.reference import Reference
+from transship.promotion.argocd import OPTION_PREFIX
 from transship.promotion.request import PromotionRequest
 from transship.promotion.status import ImageStatus
+
+ASKED_BY, OVERLAY = f"{OPTION_PREFIX}asked-by", f"{OPTION_PREFIX}overlay"
+"""Annotations of a request that was made from outside the cluster; whoever writes it may write anything there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def request_for(workload: Workload, images: Iterable[ContainerImage]) -> dict[st
         NeedsHuman: InvalidRequest when the images or the hook's options do not fit into a request.
     """
     chosen = tuple(images)
-    _check_images(chosen)
+    require_fitting(chosen)
     owner, origin = workload.key, workload.origin
     options = options_of(workload)
     metadata: dict[str, Any] = {
@@ -180,7 +180,12 @@ def options_of(workload: Workload) -> Options:
     return workload.origin.options if workload.is_hook else Options()
 
 
-def _check_images(images: Sequence[ContainerImage]) -> None:
+def require_fitting(images: Sequence[ContainerImage]) -> None:
+    """See that images fit into one request.
+
+    Raises:
+        NeedsHuman: InvalidRequest: they are too many, or one is too long.
+    """
     if len(images) > _MAX_IMAGES:
         raise NeedsHuman(
             Reason.INVALID_REQUEST,
