@@ -88,7 +88,7 @@ def test_a_repository_policy_that_lacks_us_is_given_as_json_and_mends_it(aws: Aw
     assert missing["statement"] == PULL.shared(CONTROLLER)
     assert missing["statement"]["Principal"] == {"AWS": "arn:aws:iam::222222222222:root"}
     assert CONTROLLER in str(missing["statement"]["Condition"])
-    assert missing["belongs_in"] == f"the policy of the repository arn:aws:ecr:eu-west-1:111111111111:repository/{path}"
+    assert missing["belongsIn"] == f"the policy of the repository arn:aws:ecr:eu-west-1:111111111111:repository/{path}"
     assert "no resource-based policy allows it" in missing["message"]
     aws.set_policy(path, missing["statement"])
     assert explain(f"{PRODUCTION}/{path}:v1", source=direct).exit_code == 0
