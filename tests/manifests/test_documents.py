@@ -6,6 +6,7 @@ import tomllib
 import pytest
 import yaml
 
+from localworld import tools
 from manifests import installation
 from transship.errors import Reason
 
@@ -47,8 +48,16 @@ def test_every_dependency_has_its_reason() -> None:
         "operator": project["project"]["dependencies"],
         "development": [each for group in groups.values() for each in group if isinstance(each, str)],
     }
-    first, second = (DOCS / "dependencies.md").read_text().split("\n## ")[1:]
+    first, second, _ = (DOCS / "dependencies.md").read_text().split("\n## ")[1:]
 
     for text, names in zip((first, second), asked.values(), strict=True):
         told = set(re.findall(r"^\| (\S+) \| .{4,} \| .{4,} \|$", text, re.MULTILINE)) - {"dependency"}
         assert told == {re.split(r"[\[<>=]", name)[0] for name in names}
+
+
+def test_every_pinned_tool_has_its_reason() -> None:
+    programs = (DOCS / "dependencies.md").read_text().split("\n## ")[-1]
+    pinned = {binary for tool in tools.TOOLS.values() for binary in tool.binaries.values()}
+    own = {"delayline", "checkout"}
+
+    assert {each for each in pinned - own if each not in programs and each != "registry"} == set()
