@@ -12,15 +12,15 @@ from .test_processes import is_running
 def test_the_sample_is_in_development_only_and_whole(world: World) -> None:
     ci, auditor = world.identities["ci"], world.identities["auditor"]
 
-    digests = world.push_sample()
+    digests = world.push_sample(repository="shop/nobody-promotes")
 
     assert set(digests) == set(SAMPLE_TAGS)
     for tag, digest in digests.items():
-        reference = f"{ci.registry}/shop/checkout:{tag}"
+        reference = f"{ci.registry}/shop/nobody-promotes:{tag}"
         assert world.registries.crane(ci, "digest", reference) == digest
         world.registries.crane(ci, "validate", "--remote", reference)
     with pytest.raises(WorldError, match="does not exist in the registry with id '222222222222'"):
-        world.registries.crane(auditor, "ls", f"{auditor.registry}/shop/checkout")
+        world.registries.crane(auditor, "ls", f"{auditor.registry}/shop/nobody-promotes")
 
 
 def test_the_sample_can_be_pushed_again(world: World) -> None:
