@@ -1,7 +1,6 @@
 """The ways around the hook, and mistakes in one: each is told where people look, and what can be mended is."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -296,11 +295,14 @@ def test_a_pod_that_waits_for_what_was_there_all_the_time_lacks_something_else_a
     scene.admin.delete(scene.path("PromotionRequest", "brings-it"))
     _deployment(scene, scene.image("v1", name=f"{scene.prefix}present"), replicas=1)
     waiting = _waits(scene, "checkout")
+    _deployment(scene, scene.image(), name="other", replicas=1)
+    other = _waits(scene, "other")
 
     scene.request(scene.image("v1", name=f"{scene.prefix}present"), scene.image(), name="again")
     scene.until_request("again", "Promoted")
-    time.sleep(4)  # two of the three looks for pods
 
+    # The pods of one request are looked at together.
+    eventually(lambda: other["metadata"]["uid"] not in _pods(scene, "other"), "the pod that waited for it is gone")
     assert set(_pods(scene, "checkout")) == {waiting["metadata"]["uid"]}
 
 
