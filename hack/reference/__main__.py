@@ -15,7 +15,7 @@ def main() -> int:
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if is_check:
-            print(f"{path.relative_to(schemas.ROOT)} is not what `make docs` writes", file=sys.stderr)
+            print(f"{path.relative_to(schemas.ROOT)} is not what `make reference` writes", file=sys.stderr)
             continue
         path.parent.mkdir(exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")

@@ -21,7 +21,7 @@ _WIDTH = 120
 _HEAD = """\
 # The command line
 
-<!-- Written by `make docs` from the commands; change them and not this page. -->
+<!-- Written by `make reference` from the commands; change them and not this page. -->
 
 One program, `transship`; as `kubectl-transship` on PATH it is `kubectl transship`, too. Results go to standard output,
 messages to standard error. `transship COMMAND --help` shows what is here, and `transship completion` makes shells

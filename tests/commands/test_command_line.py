@@ -172,12 +172,12 @@ def test_programs_can_read_the_settings(alone: Command) -> None:
 
 
 def test_the_page_of_the_commands_is_what_the_commands_say() -> None:
-    assert commands.PAGE.read_text() == commands.page(), "run `make docs`"
+    assert commands.PAGE.read_text() == commands.page(), "run `make reference`"
 
 
 @pytest.mark.parametrize("path", schemas.files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_schemas_are_those_of_the_definitions(path: Path) -> None:
-    assert path.read_text() == schemas.files()[path], "run `make docs`"
+    assert path.read_text() == schemas.files()[path], "run `make reference`"
 
 
 def test_every_reason_on_the_page_of_requests_has_the_same_advice() -> None:

@@ -1,6 +1,6 @@
 """What is wrong with a PromotionPolicy's shape: the API server's rules, told without one.
 
-The schema is generated from the custom resource definition (`make docs`). Of JSON Schema only that much is understood
+The schema is generated from the custom resource definition (`make reference`). Of JSON Schema only that much is understood
 as it uses.
 """
 
