@@ -1,7 +1,7 @@
 """What is wrong with a PromotionPolicy's shape: the API server's rules, told without one.
 
-The schema is generated from the custom resource definition (`make reference`). Of JSON Schema only that much is understood
-as it uses.
+The schema is generated from the custom resource definition (`make reference`). Of JSON Schema only that much is
+understood as it uses.
 """
 
 import json
