@@ -19,9 +19,10 @@ RUN /build/bin/python -m hatchling build -t wheel -d /dist \
  && /opt/transship/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="transship" \
       org.opencontainers.image.description="Kubernetes operator that makes container images arrive in the environment that is about to run them" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/transship /opt/transship
 # HOME is the only place that is written to; the root file system may be read-only.
