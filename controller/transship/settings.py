@@ -71,5 +71,5 @@ class Settings(BaseSettings):
     quotas: str = Field(
         "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.97 of the published ones by default"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+    log_format: Literal["json", "console"] = Field("json", description="how log lines look")

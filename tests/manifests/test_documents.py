@@ -9,6 +9,7 @@ import yaml
 from localworld import tools
 from manifests import installation
 from transship.errors import Reason
+from transship.promotion.advice import ADVICE, Next
 
 DOCS = installation.REPOSITORY / "docs"
 PAGES = {"promotionrequests": "promotionrequest.md", "promotionpolicies": "promotionpolicy.md"}
@@ -26,11 +27,27 @@ def test_every_field_is_described_on_its_page_and_no_other(plural: str) -> None:
     assert described == fields
 
 
-def test_every_reason_has_a_row_that_says_what_to_do() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", TEXTS["promotionrequests"], re.MULTILINE)
+def test_every_reason_is_told_with_what_to_do() -> None:
+    text = (DOCS / "reasons.md").read_text()
+    told = re.findall(r"^### (\w+)\n\n(.+)\n\n\*\*What to do:\*\* (.+)$", text, re.MULTILINE)
 
-    assert [name for name, _, _ in rows] == [reason.value for reason in Reason]
-    assert all(meaning.endswith(".") and advice.endswith(".") for _, meaning, advice in rows)
+    assert [name for name, _, _ in told] == [reason.value for reason in Reason]
+    assert all(meaning.endswith(".") and advice.endswith(".") for _, meaning, advice in told)
+
+
+def test_no_reason_that_is_raised_is_told_to_go_on_otherwise_than_it_does() -> None:
+    package = installation.REPOSITORY / "controller/transship"
+    sources = [
+        file.read_text() for name in ("aws", "oci", "promotion", "registry") for file in (package / name).glob("*.py")
+    ]
+    raised = {pair for text in sources for pair in re.findall(r"(NeedsHuman|RetryLater)\(\s*Reason\.(\w+)", text)}
+    stalls = {name for error, name in raised if error == "NeedsHuman"}
+    heals = {name for error, name in raised if error == "RetryLater"}
+
+    assert stalls
+    assert {ADVICE[Reason[name]].next for name in stalls} == {Next.STALLS}
+    assert heals
+    assert {ADVICE[Reason[name]].next for name in heals} == {Next.RETRIED, Next.STATE}
 
 
 @pytest.mark.parametrize("plural", installation.KINDS)
