@@ -23,7 +23,7 @@ setup: $(VENV)/.stamp ## Create .venv from the locked requirements (skipped whil
 $(VENV)/.stamp: requirements/dev.txt pyproject.toml twin/pyproject.toml hack/setup.sh
 	@hack/setup.sh
 
-tools: setup ## Build the pinned Go tools into the per-user cache (about ten minutes, the first time only)
+tools: setup ## Build the pinned Go tools into the per-user cache (about fifteen minutes, the first time only)
 	@$(LOCALWORLD) tools
 
 check: setup ## Lint, format check, types, the arrows between packages, and whether generated pages are as they should be

@@ -32,6 +32,7 @@ NETWORK_FIXTURES = {"argocd", "node"}
 TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
+    "helms": ("helm3", "helm4"),
     "distribution_binary": ("distribution",),
     "delayline_binary": ("delayline",),
     "argocd": argo_cd.NEEDS,
@@ -123,6 +124,12 @@ def tools(built: Callable[[str], Path]) -> dict[str, Path]:
 def kustomize(built: Callable[[str], Path]) -> Path:
     """The kustomize binary."""
     return built("kustomize") / "kustomize"
+
+
+@pytest.fixture(scope="session")
+def helms(built: Callable[[str], Path]) -> dict[str, Path]:
+    """The binaries of Helm 3 and Helm 4, by the names of hack/tools."""
+    return {name: built(name) / name for name in ("helm3", "helm4")}
 
 
 @pytest.fixture(scope="session")

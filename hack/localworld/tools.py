@@ -80,6 +80,8 @@ TOOLS = {
         Tool("kustomize", {"kustomize": "kustomize"}, "a minute"),
         Tool("crane", {"crane": "crane"}, "half a minute"),
         Tool("regctl", {"regctl": "regctl"}, "half a minute"),
+        Tool("helm3", {"helm": "helm3"}, "two minutes"),
+        Tool("helm4", {"helm": "helm4"}, "two minutes"),
         Tool("delayline", {"delayline": "delayline"}, "half a minute"),
         Tool("checkout", {"checkout": "checkout"}, "half a minute"),
         Tool("etcd", {"server": "etcd"}, "a minute"),
