@@ -39,7 +39,10 @@ def test_the_default_has_every_folder_but_the_samples_and_what_one_opts_in_to() 
     listed = yaml.safe_load((installation.MANIFESTS / "default" / "kustomization.yaml").read_text())["resources"]
     folders = {f"../{each.name}" for each in installation.MANIFESTS.iterdir() if each.is_dir()}
 
-    opted_in = {f"../{name}" for name in ("admission", "argocd", "components", "gate", "monitoring", "waiting-pods")}
+    opted_in = {
+        f"../{name}"
+        for name in ("admission", "argocd", "components", "gate", "monitoring", "namespaced", "waiting-pods")
+    }
     assert {each for each in listed if each.startswith("../")} == folders - {"../samples", "../default"} - opted_in
 
 
