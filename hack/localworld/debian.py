@@ -18,6 +18,7 @@ from localworld.errors import WorldError
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "redis": ("redis-server",),
     "containers": ("containerd", "runc", "containernetworking-plugins"),
+    "graphviz": ("graphviz",),
 }
 _FOLDERS = ("usr/lib/cni", "usr/bin", "usr/sbin", "bin", "sbin")
 
