@@ -13,7 +13,7 @@ BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check reference pictures test demo dev bench bench-quick lock clean clean-cache
+.PHONY: help setup tools check reference docs pictures test demo dev bench bench-quick lock clean clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,14 @@ check: setup ## Lint, format check, types, the arrows between packages, and whet
 reference: setup ## Write the generated pages and schemas of docs/ anew, from the commands and the custom resources
 	$(REFERENCE)
 
+docs: setup ## Build the documentation into dist/docs; a warning or a link that leads nowhere is an error
+	$(BIN)/sphinx-build -b html -W --keep-going -j auto -q -d dist/doctrees docs dist/docs
+	@echo "open dist/docs/index.html"
+
 pictures: setup ## Draw docs/pictures/*.svg anew from their .dot files (only after a change of one)
 	@PYTHONPATH=hack $(BIN)/python -m reference.pictures
 
-test: check ## Everything: check, then all tests; those that need no cluster run while the tools are being built
+test: check docs ## Everything: check, then all tests; those that need no cluster run while the tools are being built
 	@$(LOCALWORLD) test
 
 demo: setup ## Show the main job, end to end, in a local world that is gone afterwards

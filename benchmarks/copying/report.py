@@ -21,9 +21,9 @@ VERDICT_COLUMNS = ("scenario", "what", "bar", "measured", "")
 
 def document(outcomes: Sequence[Outcome], versions: Mapping[str, str]) -> str:
     """Everything, as Markdown."""
-    parts = [_machine(), _versions(versions), "### Bars", _table(VERDICT_COLUMNS, _verdict_cells(outcomes))]
+    parts = [_machine(), _versions(versions), "## Bars", _table(VERDICT_COLUMNS, _verdict_cells(outcomes))]
     for outcome in outcomes:
-        parts += [f"### {outcome.scenario.name}: {outcome.scenario.title}", _about(outcome), _figures(outcome)]
+        parts += [f"## {outcome.scenario.name}: {outcome.scenario.title}", _about(outcome), _figures(outcome)]
     return "\n\n".join(part for part in parts if part)
 
 
