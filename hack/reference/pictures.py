@@ -7,7 +7,6 @@ cache. tests/documents holds the pictures against the drawings.
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from localworld import debian
@@ -37,4 +36,4 @@ def _draw(dot: Path, drawing: Path, environment: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
