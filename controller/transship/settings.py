@@ -3,15 +3,32 @@
 Everything about *what* may be promoted is a PromotionPolicy; here is only how the process behaves.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, FilePath
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, FilePath
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Endpoint = Annotated[str, Field(pattern=r"^(https://[A-Za-z0-9.{}:-]+/?)?$")]
 Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _split_names(text: object) -> object:
+    """Names of namespaces, each once, from what stands between commas."""
+    if not isinstance(text, str):
+        return text
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text.strip() else ()
+    for name in names:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not the name of a namespace; "
+                "name each that is to be watched, separated by commas, or none to watch all"
+            )
+    return names
 
 
 class Settings(BaseSettings):
@@ -20,6 +37,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRANSSHIP_", frozen=True, extra="ignore")
 
     namespace: str = Field("transship-system", description="namespace of the operator's own Lease")
+    namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)] = Field(
+        (), description="names of the namespaces to watch, separated by commas; all by default"
+    )
     lease_name: str = Field("transship", description="name of the Lease that makes one replica the active one")
     lease_seconds: PositiveSeconds = Field(15.0, description="how long a Lease is good for without renewal")
     identity: str = Field("", description="this replica in the Lease; the host name with a random part by default")

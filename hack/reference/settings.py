@@ -37,7 +37,7 @@ def _rows() -> Iterator[str]:
     prefix = Settings.model_config["env_prefix"]
     for name, schema in Settings.model_json_schema()["properties"].items():
         default = json.dumps(schema["default"]) if "default" in schema else ""
-        shown = f"`{default.strip(chr(34))}`" if default not in {'""', "null", ""} else ""
+        shown = f"`{default.strip(chr(34))}`" if default not in {'""', "[]", "null", ""} else ""
         meaning = schema.get("description", "").replace("|", "\\|")
         yield f"| `{prefix}{name.upper()}` | {shown} | {_shape(schema)} | {meaning} |"
 
