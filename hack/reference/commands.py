@@ -10,9 +10,9 @@ import typer
 
 from reference.schemas import ROOT
 from transship.cli.app import COMMANDS, load, version
-from transship.cli.command import OptionGroup
 from transship.cli.exits import MEANINGS, STALLED, STALLED_OTHERWISE
 from transship.cli.kube import Kube
+from transship.cli.options import OptionGroup
 from transship.cli.output import Output
 from transship.promotion.advice import ADVICE
 

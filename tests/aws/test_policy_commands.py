@@ -159,7 +159,7 @@ def test_a_principal_that_aws_does_not_know_yet_is_tried_again_and_then_told(
 ) -> None:
     path, slept = aws.repository(), list[float]()
     clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
-    monkeypatch.setattr("transship.cli.policy.time", clock)
+    monkeypatch.setattr("transship.cli.statements.time", clock)
     known = aws.twin.ledger.total(action="ecr:SetRepositoryPolicy").requests
     result = run_as("ci", "apply", path, "--account", "999999999999", "--wait", "5")
     assert (result.exit_code, aws.sids(path)) == (1, [])

@@ -1,4 +1,8 @@
-"""What the commands have in common: groups of options, and how an error ends them."""
+"""What the commands have in common: how groups of options become options, and how an error ends a command.
+
+Whoever asks for help waits for a command's module, and for nothing that only running it needs: that is loaded by the
+command itself.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,12 +13,9 @@ from typing import Any, get_type_hints
 import typer
 
 from transship.cli.exits import Exit
+from transship.cli.options import OptionGroup
+from transship.cli.output import clean
 from transship.errors import TransshipError
-from transship.promotion.policy import PolicyError
-
-
-class OptionGroup:
-    """Options that several commands take: a frozen dataclass whose fields are `Annotated` with `typer.Option`."""
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -32,6 +33,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         for name, group in groups.items():
             given[name] = group(**{each: given.pop(each) for each in _options(group)})
+        from transship.promotion.policy import PolicyError  # noqa: PLC0415 - see the module
+
         try:
             function(**given)
         except (TransshipError, PolicyError) as error:
@@ -61,7 +64,5 @@ def fail(sentence: str, code: int = Exit.ERROR) -> None:
     Raises:
         typer.Exit: always.
     """
-    from transship.cli.output import clean  # noqa: PLC0415 - which knows option groups from here
-
     typer.echo(f"transship: {clean(sentence)}", err=True)
     raise typer.Exit(code)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
@@ -214,8 +213,3 @@ def _tags(registries: AwsRegistries, repository: Repository) -> Iterable[Listed]
     for tag, descriptor in store.resolve_all(tags).items():
         if descriptor is not None and isinstance(tag, Tag):
             yield Listed(repository, tag, descriptor.digest, None)
-
-
-def is_overlay(text: str) -> bool:
-    """Whether an argument is a folder rather than a registry."""
-    return Path(text).is_dir()

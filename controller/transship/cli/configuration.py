@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import yaml
 
+from transship.cli.overlay_options import CONFIGURATION
 from transship.cli.policy_files import parse_policies, read_resources
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy, parse_policy
 
-FILE = "transship.yaml"
 _KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}
 
 
@@ -86,8 +86,8 @@ def read_beside(start: Path) -> Configuration:
     file = find(start)
     if file is None:
         raise PolicyError(
-            f"there is no {FILE} in {start} or above it in its git repository; write one with your PromotionPolicy, or "
-            "name one with --policy FILE, or say --from-cluster"
+            f"there is no {CONFIGURATION} in {start} or above it in its git repository; write one with your "
+            "PromotionPolicy, or name one with --policy FILE, or say --from-cluster"
         )
     return read_files([shown(file)])
 
@@ -130,8 +130,8 @@ def find(start: Path) -> Path | None:
     """The `transship.yaml` that counts for a folder: the nearest one, no further up than its git repository."""
     folder = start.resolve()
     for each in _folders(folder):
-        if (each / FILE).is_file():
-            return each / FILE
+        if (each / CONFIGURATION).is_file():
+            return each / CONFIGURATION
     return None
 
 

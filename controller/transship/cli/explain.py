@@ -12,11 +12,9 @@ from transship.cli.exits import Exit
 from transship.cli.kube import Connection, Kube
 from transship.cli.naming import For, is_of, is_request, no_request, owner_named, request_named
 from transship.cli.output import Output, clean
-from transship.cli.policy_files import FilesOrCluster
+from transship.cli.policy_options import FilesOrCluster
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Reference
-from transship.promotion.judging import judge
-from transship.promotion.policy import PolicyError
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.status import Phase, to_resource
 from transship.promotion.story import tell, troubled
@@ -126,7 +124,10 @@ def _misses(connection: Connection, request: PromotionRequest) -> list[str]:
     uncovered = [each for each in troubled(request) if each.reason == Reason.NOT_COVERED]
     if not uncovered:
         return []
-    from transship.cli.configuration import read_cluster  # noqa: PLC0415 - what no other request needs
+    # What no other request needs.
+    from transship.cli.configuration import read_cluster  # noqa: PLC0415
+    from transship.promotion.judging import judge  # noqa: PLC0415
+    from transship.promotion.policy import PolicyError  # noqa: PLC0415
 
     try:
         found = read_cluster(connection.cluster)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from transship.cli.command import OptionGroup
+from transship.cli.options import OptionGroup
 from transship.cli.output import Output
 
 if TYPE_CHECKING:

@@ -1,18 +1,19 @@
 """`transship login-check`: who one is on each side of a policy, and what one may do there."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from transship.cli.command import command
-from transship.cli.configuration import read_cluster, read_files
 from transship.cli.exits import Exit
 from transship.cli.kube import Kube
 from transship.cli.output import Output
-from transship.cli.policy_files import FilesOrCluster
+from transship.cli.policy_options import FilesOrCluster
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.policy import PromotionPolicy
+
+if TYPE_CHECKING:
+    from transship.promotion.policy import PromotionPolicy
 
 
 @command
@@ -42,6 +43,7 @@ def login_check(
     Exit code 0: nothing is missing, 1: something is, 2: rights were not looked at, for want of a repository to try.
     """
     # What talks to AWS takes half a second to load.
+    from transship.cli.configuration import read_cluster, read_files  # noqa: PLC0415
     from transship.cli.explain_image import as_document, lines_of  # noqa: PLC0415
     from transship.cli.logins import check, is_without_rights  # noqa: PLC0415
 
@@ -59,7 +61,7 @@ def login_check(
         raise typer.Exit(Exit.SOMETHING_TO_DO)
 
 
-def _chosen(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> Sequence[PromotionPolicy]:
+def _chosen(policies: "Sequence[PromotionPolicy]", names: Sequence[str]) -> "Sequence[PromotionPolicy]":
     known = {each.name: each for each in policies}
     for name in names:
         if name not in known:

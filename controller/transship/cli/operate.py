@@ -7,16 +7,16 @@ import typer
 
 from transship import __version__
 from transship.cli.command import command
-from transship.cli.environment import load_settings
 from transship.cli.output import Output
-from transship.cli.wiring import build_operator
 from transship.errors import TransshipError
-from transship.settings import Settings
 
 
 @command
 def settings(*, out: Output) -> None:
     """Print every setting of the operator: its environment variable, its value now, and what it means."""
+    from transship.cli.environment import load_settings  # noqa: PLC0415 - see `command`
+    from transship.settings import Settings  # noqa: PLC0415
+
     values = load_settings().model_dump(mode="json")
     known = {f"TRANSSHIP_{name.upper()}": (values[name], field) for name, field in Settings.model_fields.items()}
     out.show(
@@ -35,6 +35,9 @@ def operator(
 
     All settings are environment variables; `transship settings` lists them.
     """
+    from transship.cli.environment import load_settings  # noqa: PLC0415 - see `command`
+    from transship.cli.wiring import build_operator  # noqa: PLC0415
+
     chosen = load_settings()
     if health_port is not None:
         chosen = chosen.model_copy(update={"health_port": health_port})

@@ -12,9 +12,8 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from transship.cli.command import OptionGroup
+from transship.cli.options import OptionGroup
 
 _GAP = 3
 
@@ -69,7 +68,7 @@ class Output(OptionGroup):
         if self.output is Format.JSON:
             self.print(json.dumps(document, indent=2))
         elif self.output is Format.YAML:
-            self.print(yaml.safe_dump(document, sort_keys=False).rstrip("\n"))
+            self.print(as_yaml(document))
         elif self.output is Format.NAME:
             self.print("\n".join(clean(each) for each in names))
         else:
@@ -93,6 +92,13 @@ class Output(OptionGroup):
     def _color(self) -> bool | None:
         """False for none; None lets the stream decide, which has to be a terminal."""
         return False if self.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+def as_yaml(document: Any) -> str:
+    """A document as YAML, without a line's end."""
+    import yaml  # noqa: PLC0415 - what nobody needs who asks for help
+
+    return yaml.safe_dump(document, sort_keys=False).rstrip("\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> str:

@@ -3,26 +3,14 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 import yaml
 
 from transship.cli.schema import policy_schema, violations
 from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
 
 _SHOWN = 3
-
-_FILE = typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
-Files = Annotated[list[str], _FILE]
-FilesOrCluster = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--file",
-        "-f",
-        help="YAML with PromotionPolicies, instead of the cluster's; - is standard input. May be repeated.",
-    ),
-]
 
 
 def read_policies(files: Iterable[str]) -> Iterator[PromotionPolicy]:

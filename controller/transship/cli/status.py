@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from transship.cli.ages import age, now, size
 from transship.cli.command import command
 from transship.cli.kube import Connection, KubeOrAll
 from transship.cli.naming import For, is_of, names_of, no_request, owner_named, request_named
-from transship.cli.output import Cell, Colour, Format, Output, clean, paint, table
+from transship.cli.output import Cell, Colour, Format, Output, as_yaml, clean, paint, table
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
 from transship.promotion.status import ImageStatus, Phase
@@ -124,7 +123,7 @@ class _View:
         if self._out.output is Format.NAME:
             return names_of([resource])[0]
         if self._out.output is Format.YAML:
-            return f"---\n{yaml.safe_dump(dict(resource), sort_keys=False)}".rstrip("\n")
+            return f"---\n{as_yaml(dict(resource))}"
         return json.dumps(resource)
 
     def _is_meant(self, resource: Mapping[str, Any]) -> bool:

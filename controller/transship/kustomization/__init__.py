@@ -7,3 +7,6 @@ An *overlay* is a folder with a kustomization. It is a *layer*, and stands on ot
 *place* is a value in a file that decides which image a container gets. Everything in those files is untrusted: whoever
 checks an overlay out of a pull request has not read it.
 """
+
+HOOK = "promote-images.yaml"
+"""The file of an overlay's hook that `transship check --fix` writes."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from transship.kustomization import HOOK
 from transship.kustomization.changes import Pair, require_only
 from transship.kustomization.documents import read_documents
 from transship.kustomization.entries import add_resource
@@ -21,7 +22,6 @@ from transship.kustomization.source import Source, spliced
 from transship.kustomization.writing import unified_diff
 from transship.promotion.workload import HOOK_MANAGER
 
-FILE = "promote-images.yaml"
 NAME = "promote-images"
 MARK = "# Written by `transship check --fix`; what is changed by hand is lost."
 _HEAD = f"""{MARK}
@@ -96,7 +96,7 @@ def hook_file(overlay: Path, namespace: str, containers: Sequence[tuple[str, str
     Raises:
         NeedsHuman: InvalidRequest: the file is somebody's own, or the kustomization cannot be edited.
     """
-    file, kustomization = overlay / FILE, kustomization_file(overlay.resolve(), overlay)
+    file, kustomization = overlay / HOOK, kustomization_file(overlay.resolve(), overlay)
     shown = overlay / kustomization.name
     before = read_text(kustomization, overlay.resolve(), shown)
     content = read_documents(before, str(shown))[0].content
@@ -106,10 +106,10 @@ def hook_file(overlay: Path, namespace: str, containers: Sequence[tuple[str, str
     texts = {
         file: _HEAD + own + _REST + "".join(_container(name, _found_as(content, image)) for name, image in containers)
     }
-    if FILE not in {os.path.normpath(each) for each in strings(content, "resources")}:
+    if HOOK not in {os.path.normpath(each) for each in strings(content, "resources")}:
         source = Source(before, kustomization, str(shown))
-        texts[shown] = spliced(before, add_resource(source, source.roots()[0], FILE))
-        require_only(before, texts[shown], [Pair(None, FILE)], str(shown))
+        texts[shown] = spliced(before, add_resource(source, source.roots()[0], HOOK))
+        require_only(before, texts[shown], [Pair(None, HOOK)], str(shown))
     olds = {file: old, shown: before}
     changed = {each: text for each, text in texts.items() if text != olds[each]}
     lines = (line for each, text in changed.items() for line in unified_diff(str(each), olds[each], text))

@@ -1,0 +1,99 @@
+"""Which policy decides about an image, by which rule, and what the others lack."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import typer
+
+from transship.cli.configuration import Configuration, read_cluster, read_files
+from transship.cli.exits import Exit
+from transship.cli.kube import Connection, Kube
+from transship.cli.output import Cell, Colour, Output, clean, paint, table
+from transship.cli.policy_rules import Asked
+from transship.errors import NeedsHuman, Reason, TransshipError
+from transship.oci.reference import Reference
+from transship.promotion.judging import Judgement, judge
+from transship.promotion.policy import Namespace, Route, route
+
+
+def decide_image(image: str, asked: Asked, kube: Kube, out: Output) -> None:
+    """Print what would be decided.
+
+    Raises:
+        typer.Exit: the image would not be promoted.
+    """
+    connection = None if asked.files and kube.namespace else kube.connect(out)
+    space = kube.namespace or (connection.namespace if connection is not None else "")
+    found = read_files(asked.files) if asked.files else _of_cluster(connection, out)
+    namespace = Namespace(space, _labels(asked.labels)) if asked.labels else found.namespace(space)
+    try:
+        reference = Reference.parse(image)
+    except ValueError as error:
+        raise NeedsHuman(Reason.INVALID_IMAGE, f"{error}; write registry/repository:tag") from error
+    judgements = judge(found.policies, namespace, reference)
+    way, refusal = _route(found, namespace, reference, asked.only)
+    document = _document(image, namespace, way, refusal, judgements)
+    out.show(document, lambda: _text(way, refusal, judgements), [way.policy.name] if way is not None else [])
+    for each in found.problems:
+        out.say(f"transship: {clean(each)}")
+    if way is None:
+        raise typer.Exit(Exit.ERROR)
+
+
+def _of_cluster(connection: Connection | None, out: Output) -> Configuration:
+    if connection is None:
+        raise NeedsHuman(Reason.INVALID_REQUEST, "name policies with -f, or a cluster that has them")
+    out.detail("reading the PromotionPolicies and namespaces of the cluster")
+    return read_cluster(connection.cluster)
+
+
+def _labels(given: Iterable[str]) -> Mapping[str, str]:
+    labels: dict[str, str] = {}
+    for each in (part for text in given for part in text.split(",")):
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise NeedsHuman(Reason.INVALID_REQUEST, f"--labels {each[:80]!r} is not KEY=VALUE")
+        labels[key] = value
+    return labels
+
+
+def _route(
+    found: Configuration, namespace: Namespace, reference: Reference, only: str
+) -> tuple[Route | None, TransshipError | None]:
+    try:
+        return route(found.policies, namespace, reference, only), None
+    except TransshipError as error:
+        return None, error
+
+
+def _text(way: Route | None, refusal: TransshipError | None, judgements: Iterable[Judgement]) -> str:
+    if way is not None:
+        first = f"{paint('promoted', Colour.GOOD)} by PromotionPolicy {way.policy.name}, from {way.source}"
+    else:
+        first = f"{paint('refused', Colour.BAD)}" + (f" ({refusal.reason}): {clean(str(refusal))}" if refusal else "")
+    rows = [
+        (
+            each.policy,
+            Cell("covers" if each.covers else "no", Colour.GOOD if each.covers else None),
+            each.rule,
+            each.why,
+        )
+        for each in judgements
+    ]
+    return f"{first}\n\n{table(('POLICY', 'VERDICT', 'RULE', 'WHY'), rows)}"
+
+
+def _document(
+    image: str, namespace: Namespace, way: Route | None, refusal: TransshipError | None, judgements: Iterable[Judgement]
+) -> Mapping[str, Any]:
+    return {
+        "image": image,
+        "namespace": namespace.name,
+        "policy": way.policy.name if way else "",
+        "source": str(way.source) if way else "",
+        "reason": str(refusal.reason) if refusal else "",
+        "message": str(refusal) if refusal else "",
+        "policies": [
+            {"policy": each.policy, "covers": each.covers, "rule": each.rule, "why": each.why} for each in judgements
+        ],
+    }

@@ -1,0 +1,120 @@
+"""The admission webhook put together and run, and its gates taken off for good."""
+
+import signal
+import threading
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+import typer
+
+from transship import __version__, logs
+from transship.admission.certificate import Lifetimes
+from transship.admission.keeper import Certificates, Files, Keeper, SelfManaged
+from transship.admission.looking import Looking
+from transship.admission.review import Reviewer
+from transship.admission.rules import RuleBook
+from transship.admission.server import WebhookServer
+from transship.cli.admission import Asked
+from transship.cli.registries import build_registries
+from transship.cluster import connect
+from transship.cluster.gates import SchedulingGates
+from transship.cluster.webhook import Webhook
+from transship.errors import TransshipError
+from transship.metrics import Metrics
+from transship.operator.health import Check, HealthServer
+from transship.settings import Settings
+
+_LOOK_AT_CERTIFICATE_EVERY = 10.0
+_FINISH_SECONDS = 5.0
+_Part = RuleBook | Keeper | WebhookServer
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings, asked: Asked) -> None:
+    """Run the webhook until it is told to stop.
+
+    Raises:
+        typer.Exit: it cannot run.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    try:
+        webhook = Webhook(connect(settings.kubeconfig), settings.namespace, asked.secret, asked.configuration)
+        metrics = Metrics(__version__)
+        registries = build_registries(settings, metrics)
+    except TransshipError as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(1) from error
+    certificates: Certificates
+    if asked.certificate is not None and asked.key is not None:
+        certificates = Files(asked.certificate, asked.key)
+    else:
+        certificates = SelfManaged(webhook, asked.names, lambda: datetime.now(UTC), Lifetimes())
+    book = RuleBook(webhook, registries, asked.refresh)
+    keeper = Keeper(certificates, _LOOK_AT_CERTIFICATE_EVERY)
+    reviewer = Reviewer(book, Looking(registries), settings.namespace, metrics)
+    try:
+        server = WebhookServer(asked.host, asked.port, reviewer, keeper.context)
+    except OSError as error:
+        typer.echo(
+            f"transship: the webhook cannot listen on {asked.host}:{asked.port}: {error.strerror or error}", err=True
+        )
+        raise typer.Exit(1) from error
+    _run(settings, server, book, keeper, metrics, asked.drain)
+
+
+def _run(  # noqa: PLR0913, PLR0917 - the parts of one process
+    settings: Settings, server: WebhookServer, book: RuleBook, keeper: Keeper, metrics: Metrics, drain: float
+) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    parts: dict[str, _Part] = {"rules": book, "certificate": keeper, "server": server}
+    alive: dict[str, Check] = {name: partial(_check_alive, part) for name, part in parts.items()}
+    ready: dict[str, Check] = {
+        "certificate": lambda: None if keeper.has_certificate else "there is none yet",
+        "rules": lambda: None if book.picture is not None else "the policies are not known yet",
+        "stopping": lambda: "stopping" if stopping.is_set() else None,
+    }
+    try:
+        health = HealthServer(
+            settings.health_host, settings.health_port, {"/healthz": alive, "/readyz": ready}, metrics
+        )
+    except OSError as error:
+        where = f"{settings.health_host}:{settings.health_port}"
+        typer.echo(f"transship: the health server cannot listen on {where}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from error
+    with health:
+        for part in parts.values():
+            part.start()
+        _log.info("webhook started", port=server.port, health_port=health.port)
+        stopping.wait()
+        server.stop(drain, _FINISH_SECONDS)
+        keeper.stop()
+        book.stop()
+    _log.info("webhook stopped")
+
+
+def _check_alive(part: _Part) -> str | None:
+    return None if part.is_alive else "its thread has ended"
+
+
+def release_pods(settings: Settings) -> None:
+    """Take our gate off every pod, and say how many there were."""
+    logs.quiet_libraries()
+    lifted, failed = 0, 0
+    try:
+        gates = SchedulingGates(connect(settings.kubeconfig))
+        for pod in gates.gated_pods():
+            metadata = pod["metadata"]
+            try:
+                lifted += gates.lift(metadata["namespace"], metadata["name"], metadata["uid"])
+            except TransshipError as error:
+                failed += 1
+                typer.echo(f"transship: pod {metadata['namespace']}/{metadata['name']}: {error}", err=True)
+    except TransshipError as error:
+        typer.echo(f"transship: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{lifted} pods released")
+    if failed:
+        raise typer.Exit(1)
