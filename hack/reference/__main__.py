@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from reference import commands, fields, reasons, schemas, settings, version
+from reference import commands, fields, metrics, reasons, schemas, settings, version
 
 
 def main() -> int:
@@ -11,7 +11,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m reference", description="Generated documentation.")
     parser.add_argument("--check", action="store_true", help="compare only")
     is_check = parser.parse_args().check
-    pages = (commands, fields, reasons, settings)
+    pages = (commands, fields, metrics, reasons, settings)
     wanted = {**version.files(), **{each.PAGE: each.page() for each in pages}, **schemas.files()}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:

@@ -109,17 +109,22 @@ class Heard:
     """What an observer of the traffic hears."""
 
     milliseconds: "Counter[str]" = field(default_factory=Counter)
-    answers: "Counter[tuple[str, str]]" = field(default_factory=Counter)
+    answers: "Counter[tuple[str, int]]" = field(default_factory=Counter)
+    failures: "Counter[str]" = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def registry_waited(self, registry: str, seconds: float) -> None:
         with self.lock:
             self.milliseconds[registry] += round(seconds * 1000)
 
-    def registry_answered(self, registry: str, action: str, result: str) -> None:
+    def registry_answered(self, registry: str, method: str, status: int) -> None:
         with self.lock:
-            self.answers[action, result] += 1
+            self.answers[method, status] += 1
+
+    def token_failed(self, registry: str) -> None:
+        with self.lock:
+            self.failures[registry] += 1
 
     @property
     def throttled(self) -> int:
-        return sum(count for (_, result), count in self.answers.items() if result == "throttled")
+        return sum(count for (_, status), count in self.answers.items() if status == 429)

@@ -256,7 +256,7 @@ def test_a_stalled_request_is_looked_at_slowly_and_its_story_is_told_once(scene:
     assert len(told) == 1
     lines = [each for each in operator.log_lines() if each.get("request") == f"{scene.namespace}/by-hand"]
     assert [each["phase"] for each in lines if each["message"] == "request transitioned"] == ["Stalled"]
-    assert metric(operator, "transship_request_transitions_total", phase="Stalled", reason="SourceMissing") >= 1
+    assert metric(operator, "transship_promotions_total", result="failure", reason="SourceMissing") >= 1
 
 
 def test_a_request_that_the_schema_refuses_never_reaches_the_operator(scene: Scene) -> None:

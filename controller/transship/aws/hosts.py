@@ -30,6 +30,12 @@ _HOST = _pattern(r"dkr\.ecr", _SUFFIXES)
 _DUAL_STACK_HOST = _pattern(r"dkr-ecr", _DUAL_STACK_SUFFIXES)
 
 
+_SUFFIX_OF = {partition: suffix for suffix, partition in _SUFFIXES.items()} | {"aws-us-gov": "amazonaws.com"}
+_DUAL_STACK_SUFFIX_OF = {partition: suffix for suffix, partition in _DUAL_STACK_SUFFIXES.items()} | {
+    "aws-us-gov": "on.aws"
+}
+
+
 @dataclass(frozen=True, slots=True)
 class EcrHost:
     """An ECR registry, read from its host name.
@@ -60,3 +66,10 @@ class EcrHost:
         if partition == "aws" and region.startswith("us-gov-"):
             partition = "aws-us-gov"
         return cls(match["account"], region, partition, bool(match["fips"]), dual_stack is not None)
+
+    def name_of(self, account: str) -> str:
+        """The host name of an account's registry in this place."""
+        fips = "-fips" if self.is_fips else ""
+        if self.is_dual_stack:
+            return f"{account}.dkr-ecr{fips}.{self.region}.{_DUAL_STACK_SUFFIX_OF[self.partition]}"
+        return f"{account}.dkr.ecr{fips}.{self.region}.{_SUFFIX_OF[self.partition]}"

@@ -161,7 +161,8 @@ class Clients:
         with self._lock:
             key = (identity, service, place)
             if key not in self._clients:
-                make: Callable[..., Any] = self._session(identity, place).client  # its stubs want a literal service
+                session = self._session(identity, place, host)
+                make: Callable[..., Any] = session.client  # its stubs want a literal service
                 client = make(
                     service,
                     region_name=host.region,
@@ -170,15 +171,15 @@ class Clients:
                     verify=self._reach.ca_file,
                 )
                 if service == "ecr" and self._traffic is not None:
-                    self._traffic.attach(client, host.region, identity.account)
+                    self._traffic.attach(client, host, identity.account)
                 self._clients[key] = client
             return self._clients[key]
 
-    def _session(self, identity: Identity, place: EcrHost) -> boto3.Session:
+    def _session(self, identity: Identity, place: EcrHost, host: EcrHost) -> boto3.Session:
         """One of the controller itself; of a role one for each Region, with that Region's STS behind it."""
         key = (identity, None if identity.role_arn is None else place)
         if key not in self._sessions:
-            self._sessions[key] = self._own(place) if identity.role_arn is None else self._assume(identity, place)
+            self._sessions[key] = self._own(place) if identity.role_arn is None else self._assume(identity, host)
         return self._sessions[key]
 
     def _own(self, place: EcrHost) -> boto3.Session:
@@ -187,10 +188,19 @@ class Clients:
             core.set_config_variable("region", place.region)  # STS for a web identity needs one
         return boto3.Session(botocore_session=core)
 
-    def _assume(self, identity: Identity, place: EcrHost) -> boto3.Session:
-        sts = self.sts(Identity(), place)
+    def _assume(self, identity: Identity, host: EcrHost) -> boto3.Session:
+        sts = self.sts(Identity(), host)
         core = _Session(self._reach)
-        provider = _OneRole(lambda: _assume_role(sts, identity))
+
+        def refresh() -> dict[str, str]:
+            try:
+                return _assume_role(sts, identity)
+            except Exception:
+                if self._traffic is not None:
+                    self._traffic.observer.token_failed(host.name_of(host.account))
+                raise
+
+        provider = _OneRole(refresh)
         core.register_component("credential_provider", CredentialResolver([provider]))
         return boto3.Session(botocore_session=core)
 

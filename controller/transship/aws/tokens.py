@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from transship.aws.failures import aws_errors
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
-from transship.errors import NeedsHuman, Reason, RetryLater
+from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
 from transship.oci.reference import Registry
 
 
@@ -38,11 +38,19 @@ class Tokens:
         host: a registry in the Region and partition the token is for.
         fetch: gets a new token.
         clock: the time now, with a time zone.
+        failed: told of each time that a token for a registry could not be had.
     """
 
-    def __init__(self, host: EcrHost, fetch: Callable[[], Token], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        host: EcrHost,
+        fetch: Callable[[], Token],
+        clock: Callable[[], datetime],
+        failed: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._host = host
         self._fetch = fetch
+        self._failed = failed
         self._clock = clock
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -58,7 +66,7 @@ class Tokens:
             return None
         with self._lock:
             if self._token is None or self._token.is_past_half_life(self._clock()):
-                self._token = self._renewed(self._token)
+                self._token = self._renewed(self._token, registry)
             return self._token.header
 
     @property
@@ -76,14 +84,21 @@ class Tokens:
             if self._token is not None and self._token.header == refused:
                 self._token = None
 
-    def _renewed(self, old: Token | None) -> Token:
+    def _renewed(self, old: Token | None, registry: Registry) -> Token:
         try:
-            return self._fetch()
+            return self._counted(registry)
         except RetryLater:
             # Half of its life is left, and AWS being away for a while is no reason to stop.
             if old is None or self._clock() >= old.expires:
                 raise
             return old
+
+    def _counted(self, registry: Registry) -> Token:
+        try:
+            return self._fetch()
+        except TransshipError:
+            self._failed(registry.host)
+            raise
 
 
 def fetcher(clients: Clients, identity: Identity, host: EcrHost, clock: Callable[[], datetime]) -> Callable[[], Token]:

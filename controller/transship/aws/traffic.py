@@ -27,7 +27,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
 }
 """Which API action a request of the distribution API counts as (ecr.md §2), by method and kind of path."""
 _FREE = "Other"
-_ACCOUNT, _TURN = "transship_account", "transship_turn"
+_ACCOUNT, _REGISTRY, _TURN = "transship_account", "transship_registry", "transship_turn"
 
 
 class Observer(Protocol):
@@ -36,8 +36,11 @@ class Observer(Protocol):
     def registry_waited(self, registry: str, seconds: float) -> None:
         """A request waited for its turn."""
 
-    def registry_answered(self, registry: str, action: str, result: str) -> None:
-        """A request ended: `ok`, `throttled`, `refused` or `failed`."""
+    def registry_answered(self, registry: str, method: str, status: int) -> None:
+        """A request ended, with an HTTP status; 429 for whatever says "too fast", 0 when no answer came."""
+
+    def token_failed(self, registry: str) -> None:
+        """A role could not be assumed, or a token not be had."""
 
 
 class Unobserved:
@@ -46,7 +49,10 @@ class Unobserved:
     def registry_waited(self, registry: str, seconds: float) -> None:
         """See `Observer`."""
 
-    def registry_answered(self, registry: str, action: str, result: str) -> None:
+    def registry_answered(self, registry: str, method: str, status: int) -> None:
+        """See `Observer`."""
+
+    def token_failed(self, registry: str) -> None:
         """See `Observer`."""
 
 
@@ -55,43 +61,48 @@ class Traffic:
 
     def __init__(self, quotas: Quotas, observer: Observer | None = None) -> None:
         self._quotas = quotas
-        self._observer = observer or Unobserved()
+        self.observer = observer or Unobserved()
 
-    def begin(self, place: Place) -> Turn:
-        """Wait for a request's turn.
+    def begin(self, place: Place, registry: str) -> Turn:
+        """Wait for the turn of a request to a registry.
 
         Raises:
             RetryLater: Throttled, when it is too far away.
         """
         turn = self._quotas.take(place)
         if turn.waited:
-            self._observer.registry_waited(_label(place), turn.waited)
+            self.observer.registry_waited(registry, turn.waited)
         return turn
 
-    def end(self, turn: Turn, result: str, retry_after: float | None = None) -> None:
-        """Say how a request ended."""
-        if result == "throttled":
+    def end(self, turn: Turn, asked: tuple[str, str], status: int, retry_after: float | None = None) -> None:
+        """Say how a request ended that a registry was asked by a method."""
+        if _is_throttled(status, retry_after):
             self._quotas.throttled(turn, retry_after)
-        self._observer.registry_answered(_label(turn.place), turn.place.action, result)
+            status = HTTPStatus.TOO_MANY_REQUESTS
+        self.observer.registry_answered(*asked, status)
 
-    def attach(self, client: Any, region: str, caller: str = "") -> None:
-        """Meet every attempt of every call of a boto3 ECR client.
+    def attach(self, client: Any, host: EcrHost, caller: str = "") -> None:
+        """Meet every attempt of every call of a boto3 ECR client that was made for a registry.
 
         A call counts for the account it names, and one that names none for the caller's, which is empty while that is
         not known.
         """
+        own = host.name_of(host.account)
 
         def remember(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-            context[_ACCOUNT] = params.get("registryId") or _account_in(params.get("resourceArn")) or caller
+            named = params.get("registryId") or _account_in(params.get("resourceArn"))
+            context[_ACCOUNT], context[_REGISTRY] = named or caller, host.name_of(named) if named else own
 
         def before(request: Any, operation_name: str, **_: Any) -> None:
             # Before signing: a signature is good for five minutes only, and a turn may be some way off.
-            request.context[_TURN] = self.begin(Place(request.context.get(_ACCOUNT, ""), region, operation_name))
+            place = Place(request.context.get(_ACCOUNT, ""), host.region, operation_name)
+            request.context[_TURN] = self.begin(place, request.context.get(_REGISTRY, own))
 
         def after(response_dict: Any, parsed_response: Any, context: dict[str, Any], **_: Any) -> None:
             turn = context.pop(_TURN, None)
             if turn is not None:
-                self.end(turn, _result_of_api(response_dict, parsed_response), _retry_after(response_dict))
+                asked = context.get(_REGISTRY, own), turn.place.action
+                self.end(turn, asked, _status_of_api(response_dict, parsed_response), _retry_after(response_dict))
 
         client.meta.events.register("provide-client-params.ecr.*", remember)
         client.meta.events.register("before-sign.ecr.*", before)
@@ -106,6 +117,7 @@ class EcrPace:
         if host is None:
             raise ValueError(f"{registry} is not an ECR registry")
         self._traffic = traffic
+        self._registry = registry.host
         self._host = host
 
     def turn(self, method: str, kind: str) -> Callable[[int, float | None], None]:
@@ -117,10 +129,10 @@ class EcrPace:
             RetryLater: Throttled, when it is too far away.
         """
         action = ACTIONS.get((method, kind), _FREE)
-        turn = self._traffic.begin(Place(self._host.account, self._host.region, action))
+        turn = self._traffic.begin(Place(self._host.account, self._host.region, action), self._registry)
 
         def answered(status: int, retry_after: float | None) -> None:
-            self._traffic.end(turn, _result_of_status(status, retry_after), retry_after)
+            self._traffic.end(turn, (self._registry, method), status, retry_after)
 
         return answered
 
@@ -129,25 +141,17 @@ def _account_in(arn: str | None) -> str:
     return arn.split(":")[4] if arn else ""
 
 
-def _label(place: Place) -> str:
-    return f"{place.account or 'caller'}/{place.region}"
-
-
-def _result_of_status(status: int, retry_after: float | None) -> str:
+def _is_throttled(status: int, retry_after: float | None) -> bool:
     asked_to_wait = status == HTTPStatus.SERVICE_UNAVAILABLE and retry_after is not None
-    if status == HTTPStatus.TOO_MANY_REQUESTS or asked_to_wait:
-        return "throttled"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
-        return "failed"
-    return "refused" if status >= HTTPStatus.BAD_REQUEST else "ok"
+    return status == HTTPStatus.TOO_MANY_REQUESTS or asked_to_wait
 
 
-def _result_of_api(response: Mapping[str, Any] | None, parsed: Mapping[str, Any] | None) -> str:
+def _status_of_api(response: Mapping[str, Any] | None, parsed: Mapping[str, Any] | None) -> int:
     if response is None or parsed is None:
-        return "failed"
+        return 0
     if is_throttle(str(parsed.get("Error", {}).get("Code", ""))):
-        return "throttled"
-    return _result_of_status(int(response["status_code"]), _retry_after(response))
+        return HTTPStatus.TOO_MANY_REQUESTS
+    return int(response["status_code"])
 
 
 def _retry_after(response: Mapping[str, Any] | None) -> float | None:

@@ -63,7 +63,7 @@ def build_promoter(
     def run_all(step: Step, jobs: Sequence[Job]) -> None:
         threads.all([partial(step, job) for job in jobs], stop.check)
 
-    return Promoter(registries, Copier(copying_limits(settings)), _now, run_all, publish_every)
+    return Promoter(registries, Copier(copying_limits(settings)), _now, run_all, publish_every=publish_every)
 
 
 def _now() -> datetime:

@@ -14,8 +14,9 @@ from transship.aws.quotas import Quotas, Rates
 from transship.aws.repositories import Repositories
 from transship.aws.source_access import SourceAccess
 from transship.aws.tokens import Token, Tokens, fetcher
-from transship.aws.traffic import EcrPace, Observer, Traffic
+from transship.aws.traffic import EcrPace, Observer, Traffic, Unobserved
 from transship.aws.upkeep import AwsUpkeep
+from transship.cli.counting import CountedCredentials, CountedPace
 from transship.cli.ecr_repository import EcrRepository
 from transship.errors import NeedsHuman, Reason, Side
 from transship.oci.reference import Registry, Repository
@@ -78,7 +79,8 @@ class AwsRegistries:
         authorities = str(ca_file) if ca_file else ca_file_of()
         rules = HostRules.of(plain_http=plain_http, local=local)
         self._transport = Transport(Network(rules, authorities, connect_to=connect_to or {}))
-        self._traffic = Traffic(quotas or Quotas(), observer)
+        self._observer = observer or Unobserved()
+        self._traffic = Traffic(quotas or Quotas(), self._observer)
         self._clients = Clients(Reach(authorities, endpoints=endpoints or {}), self._traffic)
         locks = RepositoryLocks()
         self.source_access = SourceAccess(self._clients, locks, resync)
@@ -87,7 +89,8 @@ class AwsRegistries:
         self.upkeep = AwsUpkeep(self._clients, self.source_access, self._repositories)
         self._configured = dict(credentials or {})
         logins = DockerConfig(docker_config) if docker_config else NoLogins()
-        self._others = TokenCredentials(self._transport, logins, Realms(rules, token_realms))
+        others = TokenCredentials(self._transport, logins, Realms(rules, token_realms))
+        self._others = CountedCredentials(others, self._observer)
         self._gates = Gates()
         self._clock = clock
         self._lock = threading.Lock()
@@ -144,7 +147,8 @@ class AwsRegistries:
         credentials = self._credentials(identity, repository.registry)
         if EcrHost.of(repository.registry) is None:
             gate = self._gates.of(repository.registry)
-            return HttpRepository(repository, side, self._transport, credentials, gate)
+            counted = CountedPace(gate, repository.registry, self._observer)
+            return HttpRepository(repository, side, self._transport, credentials, counted)
         pace = EcrPace(self._traffic, repository.registry)
         http = HttpRepository(repository, side, self._transport, credentials, pace)
         return EcrRepository(Images(self._clients, identity, repository, side, self._repositories.gone), http)
@@ -156,7 +160,8 @@ class AwsRegistries:
         key = (identity, host.partition, host.region, host.is_fips, host.is_dual_stack)
         with self._lock:
             if key not in self._tokens:
-                self._tokens[key] = Tokens(host, fetcher(self._clients, identity, host, self._clock), self._clock)
+                fetch = fetcher(self._clients, identity, host, self._clock)
+                self._tokens[key] = Tokens(host, fetch, self._clock, self._observer.token_failed)
             return self._tokens[key]
 
 

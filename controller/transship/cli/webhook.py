@@ -21,7 +21,7 @@ from transship.cluster import connect
 from transship.cluster.gates import SchedulingGates
 from transship.cluster.webhook import Webhook
 from transship.errors import TransshipError
-from transship.metrics import Metrics
+from transship.metrics import AdmissionMetrics
 from transship.operator.health import Check, HealthServer
 from transship.settings import Settings
 
@@ -40,7 +40,7 @@ def serve(settings: Settings, asked: Asked) -> None:
     logs.configure(settings.log_level, settings.log_format)
     try:
         webhook = Webhook(connect(settings.kubeconfig), settings.namespace, asked.secret, asked.configuration)
-        metrics = Metrics(__version__)
+        metrics = AdmissionMetrics(__version__)
         registries = build_registries(settings, metrics)
     except TransshipError as error:
         typer.echo(f"transship: {error}", err=True)
@@ -64,7 +64,7 @@ def serve(settings: Settings, asked: Asked) -> None:
 
 
 def _run(  # noqa: PLR0913, PLR0917 - the parts of one process
-    settings: Settings, server: WebhookServer, book: RuleBook, keeper: Keeper, metrics: Metrics, drain: float
+    settings: Settings, server: WebhookServer, book: RuleBook, keeper: Keeper, metrics: AdmissionMetrics, drain: float
 ) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -69,7 +69,7 @@ class Coverage:
                 "wait for it; add the container to the hook",
                 now=self._clock(),
             )
-            self._metrics.uncovered(workload.key.kind)
+            self._metrics.uncovered()
         self._tell_gates(application, workload.key.namespace)
 
     def forget(self, key: WorkloadKey) -> None:

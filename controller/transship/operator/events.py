@@ -70,13 +70,14 @@ class Pulse:
 
 
 class Events:
-    """The handlers: what is seen goes into the picture, what is new onto a queue."""
+    """The handlers: what is seen goes into the picture, what is new onto a queue; `heard` is told that it came."""
 
-    def __init__(self, known: Known, queues: Queues, pulse: Pulse, gate: Gate) -> None:
+    def __init__(self, known: Known, queues: Queues, pulse: Pulse, gate: Gate, heard: Callable[[str], None]) -> None:
         self._known = known
         self._gate = gate
         self._queues = queues
         self._pulse = pulse
+        self._heard = heard
 
     def workload(self, kind: str, api_version: str) -> Callable[..., Any]:
         """A handler for one kind of workload."""
@@ -167,16 +168,30 @@ class Events:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(_log_in)
         for group, version, plural, kind in WORKLOADS:
-            kopf.on.event(group, version, plural, id=plural, registry=registry)(
-                self.workload(kind, f"{group}/{version}")
-            )
-        kopf.on.event(GROUP, VERSION, "promotionrequests", registry=registry)(self.request)
-        kopf.on.event(GROUP, VERSION, "promotionpolicies", registry=registry)(self.policy)
+            on_event(registry, (group, version, plural), self.workload(kind, f"{group}/{version}"), self._heard)
+        on_event(registry, (GROUP, VERSION, "promotionrequests"), self.request, self._heard)
+        on_event(registry, (GROUP, VERSION, "promotionpolicies"), self.policy, self._heard)
         if self._gate.is_on:
-            kopf.on.event(GROUP, VERSION, "promotedimages", registry=registry)(self.promoted_images)
-        kopf.on.event("", "v1", "namespaces", registry=registry)(self.namespace)
-        kopf.on.event("coordination.k8s.io", "v1", "leases", registry=registry)(self.lease)
+            on_event(registry, (GROUP, VERSION, "promotedimages"), self.promoted_images, self._heard)
+        on_event(registry, ("", "v1", "namespaces"), self.namespace, self._heard)
+        on_event(registry, ("coordination.k8s.io", "v1", "leases"), self.lease, self._heard)
         return registry
+
+
+def on_event(
+    registry: kopf.OperatorRegistry,
+    resource: tuple[str, str, str],
+    handler: Callable[..., Any],
+    heard: Callable[[str], None],
+) -> None:
+    """Have a handler called for each event of a resource (group, version and plural), and `heard` before it."""
+    group, version, plural = resource
+
+    async def handle(**arguments: Any) -> None:
+        heard(plural)
+        await handler(**arguments)
+
+    kopf.on.event(group, version, plural, id=plural, registry=registry)(handle)
 
 
 async def _log_in(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:

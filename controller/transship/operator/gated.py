@@ -17,6 +17,7 @@ import kopf
 import structlog
 
 from transship.errors import NeedsHuman, Reason
+from transship.operator.events import on_event
 from transship.operator.known import Known
 from transship.operator.orders import Orders
 from transship.operator.picture import Picture
@@ -167,11 +168,15 @@ class PodEvents:
     Args:
         waiting: the pods that wait.
         add: puts a key on the queue.
+        heard: is told that something came.
     """
 
-    def __init__(self, waiting: Waiting, add: Callable[[WorkloadKey], None]) -> None:
+    def __init__(
+        self, waiting: Waiting, add: Callable[[WorkloadKey], None], heard: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._waiting = waiting
         self._add = add
+        self._heard = heard
 
     async def pod(self, event: Mapping[str, Any], **_: Any) -> None:
         """A pod with our label was seen."""
@@ -186,7 +191,7 @@ class PodEvents:
     def register(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
         """Watch for pods with our label, and for no others."""
         settings.watching.label_selectors["", "v1", "pods"] = f"{GATED_LABEL}=true"
-        kopf.on.event("", "v1", "pods", registry=registry)(self.pod)
+        on_event(registry, ("", "v1", "pods"), self.pod, self._heard)
 
 
 class GatedReconciler:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from transship.operator.ports import Metrics
+from transship.operator.ports import Exposition
 
 Check = Callable[[], str | None]
 """Returns what is wrong, in a few words, or None."""
@@ -22,7 +22,7 @@ class HealthServer:
         metrics: rendered for /metrics.
     """
 
-    def __init__(self, host: str, port: int, checks: Mapping[str, Mapping[str, Check]], metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, checks: Mapping[str, Mapping[str, Check]], metrics: Exposition) -> None:
         self._server = ThreadingHTTPServer((host, port), _handler(checks, metrics))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -44,7 +44,7 @@ class HealthServer:
         self._thread.join()
 
 
-def _handler(checks: Mapping[str, Mapping[str, Check]], metrics: Metrics) -> type[BaseHTTPRequestHandler]:
+def _handler(checks: Mapping[str, Mapping[str, Check]], metrics: Exposition) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 

@@ -4,30 +4,41 @@ Only what reconciling needs is kept, as values; the dicts of the events are drop
 gaps, so whoever is about to write reads the object again (events are hints, the cluster is the truth).
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from threading import RLock
 from typing import Any
 
 from transship.promotion.conditions import Finding
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 from transship.promotion.request import PromotionRequest, RequestKey, parse_request
-from transship.promotion.status import Outcome
+from transship.promotion.status import Outcome, Phase
 from transship.promotion.workload import Workload, WorkloadKey, parse_workload
 
 _MAX_ANSWERED = 100
 
 
-class Known:
-    """The picture. Every method is safe to call from any thread."""
+def _now() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class Known:
+    """The picture. Every method is safe to call from any thread.
+
+    Args:
+        clock: the time, for the age of what is new.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
         self._lock = RLock()
         self._policies: dict[str, tuple[str, int, PromotionPolicy | PolicyError]] = {}
         self._namespaces: dict[str, Namespace] = {}
         self._workloads: dict[WorkloadKey, Workload] = {}
         self._requests: dict[RequestKey, PromotionRequest] = {}
         self._versions: dict[RequestKey, int] = {}
+        self._changed_at: dict[RequestKey, datetime] = {}
         self._asked: dict[RequestKey, set[str]] = {}
         self._answered: dict[RequestKey, set[str]] = {}
         self._waiting: dict[RequestKey, set[WorkloadKey]] = {}
@@ -129,6 +140,9 @@ class Known:
             self._requests[request.key] = request
             self._versions[request.key] = version
             is_new = before is None or not is_same or before.generation != request.generation
+            if is_new:
+                # A first one is as old as it is; what changed its spec later has no time of its own.
+                self._changed_at[request.key] = self._clock() if is_same else request.created_at
             return request, is_new
 
     def forget_request(self, key: RequestKey, uid: str) -> PromotionRequest | None:
@@ -137,7 +151,7 @@ class Known:
             known = self._requests.get(key)
             if known is None or known.uid != uid:
                 return None
-            del self._requests[key], self._versions[key]
+            del self._requests[key], self._versions[key], self._changed_at[key]
             self._asked.pop(key, None)
             self._answered.pop(key, None)
             self._findings.pop(key, None)
@@ -153,6 +167,22 @@ class Known:
         with self._lock:
             known = self._requests.get(request.key)
             return known is not None and (known.uid, known.generation) == (request.uid, request.generation)
+
+    def phases(self) -> Mapping[str, int]:
+        """How many requests there are in each phase."""
+        with self._lock:
+            counted = Counter(each.status.phase for each in self._requests.values())
+        return {phase.value: counted[phase] for phase in Phase}
+
+    def oldest_seconds(self) -> float:
+        """The age of the oldest request that has not come to its end; 0 when all have."""
+        with self._lock:
+            begun = [self._begun_at(each) for each in self._requests.values() if _is_unfinished(each)]
+        return max(0.0, (self._clock() - min(begun)).total_seconds()) if begun else 0.0
+
+    def _begun_at(self, request: PromotionRequest) -> datetime:
+        is_current = request.status.observed_generation == request.generation
+        return (request.status.started_at if is_current else None) or self._changed_at[request.key]
 
     def request_keys(self) -> list[RequestKey]:
         """Keys of all requests."""
@@ -264,6 +294,12 @@ class Known:
         """Hooks that wait for a request."""
         with self._lock:
             return list(self._waiting.get(key, ()))
+
+
+def _is_unfinished(request: PromotionRequest) -> bool:
+    if request.is_suspended:
+        return False
+    return request.status.finished_at is None or request.status.observed_generation != request.generation
 
 
 def _policy_or_error(resource: Mapping[str, Any]) -> PromotionPolicy | PolicyError:

@@ -115,7 +115,7 @@ class Operator:
             now=time.monotonic,
             look=self._queues.promoted.add,
         )
-        self._events = Events(self._known, self._queues, self._pulse, self._gate)
+        self._events = Events(self._known, self._queues, self._pulse, self._gate, metrics.heard)
         self._picture = Picture(self._known, cluster, self._events.policies_changed, self._events.namespace_changed)
         self._make_reconcilers(cluster, registries)
         self._waiting = Waiting()
@@ -180,7 +180,7 @@ class Operator:
     def _watch(self) -> None:
         registry, settings = self._events.register(), watch_settings(self._options.lease_name)
         if self._gated is not None:
-            PodEvents(self._waiting, self._queues.workloads.add).register(registry, settings)
+            PodEvents(self._waiting, self._queues.workloads.add, self._metrics.heard).register(registry, settings)
         try:
             asyncio.run(
                 kopf.operator(
@@ -247,7 +247,7 @@ class Operator:
             known=known,
             picture=self._picture,
             cluster=cluster,
-            promoter=Promoter(registries, self._copier, _now, self._run_all),
+            promoter=Promoter(registries, self._copier, _now, self._run_all, moved=metrics.moved),
             metrics=metrics,
             clock=_now,
             stalled_recheck=options.stalled_recheck,
@@ -312,12 +312,11 @@ class Operator:
 
     def _make_gauges(self) -> None:
         watch = self._metrics.watch
-        watch("queue_depth", "Requests that are due and wait for a worker.", self._queues.requests.depth)
-        watch("queue_oldest_seconds", "Longest wait of a request for a worker.", self._queues.requests.oldest_seconds)
-        watch("copy_blobs", "Blobs on their way now.", lambda: self._copier.moving)
-        watch("copy_moved_bytes", "Bytes handed to destinations, as they move.", lambda: self._copier.moved)
-        watch("copy_memory_bytes", "Memory given to blobs on their way.", lambda: self._copier.memory)
-        watch("watch_silence_seconds", "Time since a watch delivered something.", lambda: self._pulse.silence() or 0.0)
+        self._metrics.watch_each("requests", self._known.phases)
+        watch("queue_depth", self._queues.requests.depth)
+        watch("queue_oldest_seconds", self._known.oldest_seconds)
+        watch("copy_blobs", lambda: self._copier.moving)
+        watch("copy_memory_bytes", lambda: self._copier.memory)
 
     def _checks(self) -> dict[str, dict[str, Callable[[], str | None]]]:
         return {

@@ -87,6 +87,8 @@ class PolicyReconciler:
         uid, generation, policy = found
         reason, message = self._judge(policy)
         self._metrics.reconciled("PromotionPolicy", reason)
+        if isinstance(policy, PromotionPolicy):
+            self._metrics.policy_known(name, [each.registry.host for each in (policy.source, policy.destination)])
         memory = self._remember(name)
         is_looked_at = memory.looked_at == (uid, generation)
         inspection = memory.inspection if is_looked_at else Inspection()

@@ -1,6 +1,6 @@
 """What the operator needs of the cluster and of the metrics; adapters fill it, the composition root joins them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -74,29 +74,51 @@ class Cluster(Leases, PromotedLists, Protocol):
         """Tell a story line on an object."""
 
 
-class Metrics(Protocol):
-    """Counts what happens."""
+class Exposition(Protocol):
+    """What is scraped."""
 
     @property
     def content_type(self) -> str:
         """Content type of `render`."""
 
-    def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is scraped."""
+    def render(self) -> bytes:
+        """The exposition text."""
+
+
+class Metrics(Exposition, Protocol):
+    """Counts what happens."""
+
+    def watch(self, name: str, read: Callable[[], float]) -> None:
+        """Have a gauge read when it is scraped."""
+
+    def watch_each(self, name: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Have a gauge with one label, and its value for each of them, read when it is scraped."""
 
     def reconciled(self, kind: str, result: str) -> None:
         """An object was looked at."""
 
-    def transitioned(self, phase: str, reason: str) -> None:
-        """A request came to a phase."""
+    def policy_known(self, policy: str, registries: Iterable[str]) -> None:
+        """There is a policy, with these registries."""
 
-    def image_ended(self, policy: str, outcome: str, copied_bytes: int) -> None:
+    def promoted(self, seconds: float) -> None:
+        """A promotion ended well, after so many seconds."""
+
+    def stalled(self, reason: str, seconds: float) -> None:
+        """A promotion failed."""
+
+    def retried(self, reason: str) -> None:
+        """A promotion has to wait for another attempt."""
+
+    def image_ended(self, policy: str, outcome: str) -> None:
         """An image ended."""
 
-    def promotion_ended(self, phase: str, seconds: float) -> None:
-        """A promotion ended."""
+    def moved(self, policy: str, copied: int, deduplicated: int) -> None:
+        """So many more bytes were handed to a destination, or need not be."""
 
-    def uncovered(self, kind: str) -> None:
+    def heard(self, resource: str) -> None:
+        """A watch brought something."""
+
+    def uncovered(self) -> None:
         """A workload was found to run an image that its application's hook does not name."""
 
     def gate_not_enforced(self) -> None:
@@ -107,6 +129,3 @@ class Metrics(Protocol):
 
     def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
         """This replica became the active one, or ceased to be."""
-
-    def render(self) -> bytes:
-        """The exposition text."""

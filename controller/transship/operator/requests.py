@@ -94,6 +94,7 @@ class RequestReconciler:
             # Only now: a hook that was answered before would take the verdict that was there before it asked.
             self._known.answer(key, asking)
             self._wake_hooks(key)
+        self._count(request, result)
         self._tell(request, result.status, regarding)
         self._look_again(key, result, queue)
 
@@ -155,17 +156,33 @@ class RequestReconciler:
         for error in result.unexpected:
             _log.error("promotion met an unexpected error", request=str(request.key), exc_info=error)
 
+    def _count(self, request: PromotionRequest, result: Result) -> None:
+        """Count what is news: an end of this promotion, and of its images, once."""
+        before, status = request.status, result.status
+        self._metrics.reconciled(KIND, status.phase)
+        is_same = before.started_at == status.started_at
+        ended = {each.name: each.outcome for each in before.images if is_same}
+        for image, policy in zip(status.images, result.policies, strict=False):
+            if image.outcome is not None and ended.get(image.name) is not image.outcome:
+                self._metrics.image_ended(policy or "none", image.outcome)
+        reason = status.ready.reason if status.ready else ""
+        if is_same and (before.phase, before.ready and before.ready.reason) == (status.phase, reason):
+            return
+        if status.phase is Phase.RETRYING:
+            self._metrics.retried(reason)
+        if status.finished_at is None or status.started_at is None:
+            return
+        seconds = (status.finished_at - status.started_at).total_seconds()
+        if status.phase is Phase.PROMOTED:
+            self._metrics.promoted(seconds)
+        else:
+            self._metrics.stalled(reason, seconds)
+
     def _tell(self, request: PromotionRequest, status: RequestStatus, regarding: Sequence[Mapping[str, str]]) -> None:
         ready, before = status.ready, request.status.ready
         reason = ready.reason if ready else ""
-        self._metrics.reconciled(KIND, status.phase)
         if before is not None and (request.status.phase, before.reason) == (status.phase, reason):
             return
-        self._metrics.transitioned(status.phase, reason)
-        if status.finished_at is not None and status.started_at is not None:
-            self._metrics.promotion_ended(status.phase, (status.finished_at - status.started_at).total_seconds())
-            for image in status.images:
-                self._metrics.image_ended(status.policy or "none", image.outcome or "Pending", image.bytes_copied or 0)
         _log.info(
             "request transitioned",
             request=str(request.key),

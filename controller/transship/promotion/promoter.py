@@ -18,7 +18,7 @@ from transship.oci.copier import Copier
 from transship.oci.copy import CopyProgress
 from transship.promotion import conditions
 from transship.promotion.claims import Claims, place
-from transship.promotion.image import Done, Plan, carry_out, find_route, make_plan
+from transship.promotion.image import Plan, carry_out, find_route, make_plan
 from transship.promotion.policy import Namespace, PromotionPolicy
 from transship.promotion.ports import Registries
 from transship.promotion.report import PUBLISH_EVERY, Clock, Job, Publish, Report, Result
@@ -29,6 +29,8 @@ from transship.promotion.status import Phase, RequestStatus
 Step: TypeAlias = Callable[[Job], object]
 RunAll: TypeAlias = Callable[[Step, Sequence[Job]], None]
 """Runs a step, which never raises, for every image; maybe for several at the same time."""
+Moved: TypeAlias = Callable[[str, int, int], None]
+"""Hears, by the policy's name, of so many more bytes that were handed to a destination, and that need not be."""
 
 
 def one_by_one(step: Step, jobs: Sequence[Job]) -> None:
@@ -54,6 +56,10 @@ class Occasion:
     is_cancelled: Callable[[], bool] = lambda: False
 
 
+def _unheard(_policy: str, _copied: int, _deduplicated: int) -> None:
+    """Nobody counts bytes."""
+
+
 class Promoter:
     """Promotes requests. Thread-safe: many requests may be reconciled at once, the same one only once at a time.
 
@@ -63,21 +69,25 @@ class Promoter:
         clock: the time now.
         run_all: runs a step for all images of a request.
         publish_every: how often a status that only tells of progress is published.
+        moved: hears of bytes, as they move.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is needed of the world outside, and who hears of it
         self,
         registries: Registries,
         copier: Copier,
         clock: Clock,
         run_all: RunAll = one_by_one,
+        *,
         publish_every: timedelta = PUBLISH_EVERY,
+        moved: Moved = _unheard,
     ) -> None:
         self._publish_every = publish_every
         self._registries = registries
         self._copier = copier
         self._clock = clock
         self._run_all = run_all
+        self._moved = moved
         self._claims = Claims()
 
     def reconcile(self, request: PromotionRequest, occasion: Occasion, publish: Publish) -> Result | None:
@@ -192,7 +202,7 @@ class Promoter:
         if plan is None:
             raise AssertionError("an image that was not planned has ended already")
         if not plan.writes:
-            report.done(job, self._do(plan, lambda _: None, occasion))
+            self._do(report, occasion, job, plan)
             return
         digest = plan.decision.descriptor.digest
         with self._claims.hold(plan.route.destination, digest, report.request.key):
@@ -200,10 +210,22 @@ class Promoter:
                 # Whoever held the claim before has written since this was planned: the edge table decides again.
                 self._open(Sights(self._registries), occasion, report.request.policy, job)
                 plan = self._plan(report, job)
-            report.done(job, self._do(plan, partial(report.tell, job), occasion))
+            self._do(report, occasion, job, plan)
 
-    def _do(self, plan: Plan, tell: Callable[[CopyProgress], None], occasion: Occasion) -> Done:
-        return carry_out(plan, self._registries, self._copier, tell, occasion.is_cancelled)
+    def _do(self, report: Report, occasion: Occasion, job: Job, plan: Plan) -> None:
+        tell = partial(self._tell, report, job, plan)
+        done = carry_out(plan, self._registries, self._copier, tell, occasion.is_cancelled)
+        if done.report is not None:
+            self._moved(plan.route.policy.name, 0, done.report.bytes_skipped)
+        report.done(job, done)
+
+    def _tell(self, report: Report, job: Job, plan: Plan, state: CopyProgress) -> None:
+        """Bytes have moved. What an upload has lost and sends again is not told again."""
+        more = state.bytes_copied - job.bytes_told
+        if more > 0:
+            job.bytes_told += more
+            self._moved(plan.route.policy.name, more, 0)
+        report.tell(job, state)
 
 
 def _two_contents(job: Job, leader: Job) -> NeedsHuman:

@@ -39,6 +39,7 @@ class Job:
         error: what ended it for this reconcile, where somebody or something else is to blame.
         unexpected: a mistake of this project.
         moving_since: when its first bytes were on their way.
+        bytes_told: how many bytes have been handed to the destination, as far as that was told.
     """
 
     container: ContainerImage
@@ -51,6 +52,12 @@ class Job:
     error: TransshipError | None = None
     unexpected: Exception | None = None
     moving_since: datetime | None = None
+    bytes_told: int = 0
+
+    @property
+    def policy(self) -> str:
+        """The name of the policy it goes by; empty while none covers it."""
+        return self.sight.way.policy.name if self.sight is not None else ""
 
     @property
     def is_over(self) -> bool:
@@ -72,12 +79,14 @@ class Result:
         is_waiting: an image can still make it by being tried again soon, though others may have failed for good.
         not_before: seconds the other side asked to be left alone.
         unexpected: exceptions that are this project's own mistakes, for the log.
+        policies: for each image of the status the name of the policy it went by; empty for none.
     """
 
     status: RequestStatus
     is_waiting: bool = False
     not_before: float = 0.0
     unexpected: tuple[Exception, ...] = ()
+    policies: tuple[str, ...] = ()
 
 
 class Report:
@@ -231,7 +240,8 @@ class Report:
         status = replace(self._status(verdict, images, now), checked_at=now, finished_at=now if is_final else None)
         unexpected = tuple(job.unexpected for job in self.jobs if job.unexpected is not None)
         is_waiting = not overdue and any(each.outcome is None for each in images)
-        return Result(status, is_waiting, max((job.not_before for job in self.jobs), default=0.0), unexpected)
+        not_before = max((job.not_before for job in self.jobs), default=0.0)
+        return Result(status, is_waiting, not_before, unexpected, tuple(job.policy for job in self.jobs))
 
     def _publish_now(self) -> None:
         images = tuple(job.status for job in self.jobs)
@@ -256,4 +266,4 @@ class Report:
 
 
 def _policies(jobs: Iterable[Job]) -> str:
-    return ",".join(sorted({job.sight.way.policy.name for job in jobs if job.sight is not None}))
+    return ",".join(sorted({job.policy for job in jobs if job.policy}))
