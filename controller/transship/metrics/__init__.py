@@ -14,37 +14,13 @@ from prometheus_client.registry import Collector
 
 from transship.errors import Reason
 from transship.metrics.families import FAMILIES, Family, Kind, Process
+from transship.promotion.advice import ADVICE, Next
 
 _PROMOTION_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 SUCCESS, FAILURE = "success", "failure"
-FAILURES = (
-    Reason.TIMEOUT,
-    Reason.INVALID_IMAGE,
-    Reason.INVALID_REQUEST,
-    Reason.NOT_COVERED,
-    Reason.POLICY_AMBIGUOUS,
-    Reason.POLICY_INVALID,
-    Reason.TAG_DENIED,
-    Reason.TAG_CONFLICT,
-    Reason.SOURCE_MISSING,
-    Reason.SOURCE_ARCHIVED,
-    Reason.DENIED,
-    Reason.REPOSITORY_MISSING,
-    Reason.UNSUPPORTED_CONTENT,
-    Reason.REFUSED_BY_REGISTRY,
-    Reason.HOST_NOT_ALLOWED,
-)
+FAILURES = tuple(reason for reason, advice in ADVICE.items() if advice.next is Next.STALLS)
 """Reasons for which a promotion fails: each is there with 0 before the first time, as alerts need it."""
-RETRIES = (
-    Reason.SOURCE_NOT_YET_THERE,
-    Reason.SOURCE_ACCESS_PENDING,
-    Reason.THROTTLED,
-    Reason.UNREACHABLE,
-    Reason.REGISTRY_ERROR,
-    Reason.CONTENT_MISMATCH,
-    Reason.NOT_PROVEN,
-    Reason.INTERNAL_ERROR,
-)
+RETRIES = tuple(reason for reason, advice in ADVICE.items() if advice.next is Next.RETRIED)
 """Reasons for which one is tried again."""
 REVIEWS = ("gated", "present", "not covered", "refused", "not ours", "failed open")
 """What comes of reviews."""

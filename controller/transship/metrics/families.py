@@ -67,8 +67,7 @@ FAMILIES: tuple[Family, ...] = (
         "Promotions that ended: `success` with the reason `Promoted`, or `failure` with the reason for which the "
         "request stalled. A request that is asked again, or heals, ends once more; looking again at one that has "
         "stalled does not count while its reason stays.",
-        "The share of failures by reason is what to be woken by. Of each reason, what to do is said in "
-        "[PromotionRequest](promotionrequest.md#reasons).",
+        "The share of failures by reason is what to be woken by; [Reasons](../reasons.md) says what to do about each.",
     ),
     Family(
         "promotion_duration_seconds",
@@ -223,7 +222,7 @@ FAMILIES: tuple[Family, ...] = (
         (),
         "requests",
         "Requests that were to gate a sync, and that Argo CD did not wait for.",
-        "A sync went past its gate. See [around the hook](../how-to/argocd.md).",
+        "A sync went past its gate. See [what Argo CD does not do](../how-to/argocd.md#what-argo-cd-does-not-do).",
     ),
     Family(
         "pods_recreated_total",
