@@ -102,7 +102,7 @@ class Registries(Started):
         binary = tools.TOOLS["crane"].path("crane")
         result = subprocess.run(
             [binary, *arguments],
-            env=self.environment(identity) | {"DOCKER_CONFIG": str(self._log_in(identity))},
+            env=self.environment(identity) | {"DOCKER_CONFIG": str(self.log_in(identity))},
             capture_output=True,
             text=True,
             check=False,
@@ -111,15 +111,19 @@ class Registries(Started):
             raise WorldError(f"crane {' '.join(arguments)}, as {identity.name}: {result.stderr.strip()}")
         return result.stdout.strip()
 
-    def _log_in(self, identity: Identity) -> Path:
-        """The directory of a docker configuration with a token for the identity's own registry."""
-        directory = self.directory / f"docker-{identity.name}"
-        with self.ecr(identity) as ecr:
-            token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    def log_in(self, *identities: Identity) -> Path:
+        """The directory of a docker configuration with a token of each identity for its own registry."""
+        directory = self.directory / f"docker-{'-'.join(each.name for each in identities)}"
+        directory.mkdir(mode=0o700, exist_ok=True)
         # What AWS hands out is already base64 of "AWS:<password>", which is what the file wants.
-        directory.mkdir(exist_ok=True)
-        (directory / "config.json").write_text(json.dumps({"auths": {identity.registry: {"auth": token}}}))
+        auths = {each.registry: {"auth": self._token(each)} for each in identities}
+        (directory / "config.json").write_text(json.dumps({"auths": auths}))
         return directory
+
+    def _token(self, identity: Identity) -> str:
+        with self.ecr(identity) as ecr:
+            token: str = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        return token
 
 
 def _announcement(child: Child) -> dict[str, str] | None:
