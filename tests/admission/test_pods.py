@@ -17,6 +17,10 @@ from endtoend.scene import DESTINATION, Resource, Scene, template
 from endtoend.waiting import eventually
 from localworld.controller import Controller
 from localworld.ledger import fault
+from metrics.scraping import differences, samples
+from transship import __version__
+from transship.metrics import REVIEWS
+from transship.metrics.families import Process
 
 pytestmark = pytest.mark.usefixtures("operator")
 LET_GO = "the pod is let go though images may be missing: "
@@ -69,6 +73,19 @@ def test_a_pod_that_no_policy_covers_is_left_alone(covered: Scene, hook: Hook) -
 
     assert not pods.gates(made)
     assert hook.reviewed("not covered") == before + 1
+
+
+def test_the_webhook_serves_the_metrics_of_the_table_and_no_others(covered: Scene, hook: Hook) -> None:
+    pods.create(covered, pods.resource(covered.image()))
+    pods.until_free(covered)
+
+    text = hook.get("/metrics")
+
+    assert differences(text, Process.ADMISSION) == []
+    results = {labels["result"] for name, labels, _ in samples(text) if name == "transship_reviews_total"}
+    assert results == set(REVIEWS)
+    assert f'transship_build_info{{version="{__version__}"}} 1.0' in text
+    assert "process_resident_memory_bytes" in text
 
 
 @pytest.mark.parametrize("labels", [{"transship.dev/admission": None}, {"transship.dev/admission": "later"}])

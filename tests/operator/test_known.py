@@ -1,6 +1,6 @@
 """The picture that the watches paint: late news never overwrites newer, and the gone are forgotten by uid."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -190,3 +190,50 @@ def test_requests_are_found_by_the_workload_they_were_made_for(known: Known) -> 
     known.see_request(world.request("by-hand"))
 
     assert [each.key.name for each in known.requests_of(CHECKOUT)] == ["mine"]
+
+
+def _status(phase: str, *, generation: int = 1, started: str = "", finished: str = "") -> dict[str, object]:
+    times = {"startedAt": started, "finishedAt": finished}
+    told = {name: time for name, time in times.items() if time}
+    return {"phase": phase, "observedGeneration": generation, **told}
+
+
+def test_the_oldest_unfinished_request_ages_from_its_creation_and_then_from_its_start() -> None:
+    created = datetime.fromisoformat(world.CREATED)
+    known = Known(lambda: created + timedelta(seconds=100))
+    assert known.oldest_seconds() == 0
+
+    known.see_request(world.request(version=1))
+    assert known.oldest_seconds() == 100
+
+    started = (created + timedelta(seconds=70)).isoformat()
+    known.see_request(world.request(version=2, status=_status("Retrying", started=started)))
+    assert known.oldest_seconds() == 30
+
+    known.see_request(world.request(version=3, status=_status("Promoted", started=started, finished=started)))
+    assert known.oldest_seconds() == 0
+
+
+def test_a_finished_request_with_a_new_spec_is_unfinished_and_as_old_as_the_news_of_it() -> None:
+    created = datetime.fromisoformat(world.CREATED)
+    now = [created + timedelta(days=1)]
+    known = Known(lambda: now[0])
+    ended = _status("Promoted", started=world.CREATED, finished=world.CREATED)
+    known.see_request(world.request(version=1, status=ended))
+
+    known.see_request(world.request(version=2, generation=2, status=ended))
+    now[0] += timedelta(seconds=7)
+
+    assert known.oldest_seconds() == 7
+
+
+def test_suspended_requests_do_not_age_and_deleted_ones_are_not_counted(known: Known) -> None:
+    suspended = world.request(version=1, status=_status("Suspended"))
+    suspended["spec"]["suspend"] = True
+    known.see_request(suspended)
+    assert known.oldest_seconds() == 0
+    assert {phase: count for phase, count in known.phases().items() if count} == {"Suspended": 1}
+    assert "Promoted" in known.phases(), "a phase that nobody is in counts 0"
+
+    known.forget_request(KEY, suspended["metadata"]["uid"])
+    assert not any(known.phases().values())

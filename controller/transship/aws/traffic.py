@@ -26,6 +26,8 @@ ACTIONS: Mapping[tuple[str, str], str] = {
     ("GET", "referrers"): "ListImageReferrers",
 }
 """Which API action a request of the distribution API counts as (ecr.md §2), by method and kind of path."""
+NOTICEABLE_SECONDS = 0.001
+"""What is shorter is no waiting, but the way to one's turn."""
 _FREE = "Other"
 _ACCOUNT, _REGISTRY, _TURN = "transship_account", "transship_registry", "transship_turn"
 
@@ -70,7 +72,7 @@ class Traffic:
             RetryLater: Throttled, when it is too far away.
         """
         turn = self._quotas.take(place)
-        if turn.waited:
+        if turn.waited > NOTICEABLE_SECONDS:
             self.observer.registry_waited(registry, turn.waited)
         return turn
 

@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from transship.aws.traffic import Observer
+from transship.aws.traffic import NOTICEABLE_SECONDS, Observer
 from transship.errors import TransshipError
 from transship.oci.reference import Registry
 from transship.registry.auth import Credentials
 from transship.registry.pace import Pace
-
-_NOTICEABLE_SECONDS = 0.001
 
 
 class CountedPace:
@@ -32,7 +30,7 @@ class CountedPace:
         asked_at = time.monotonic()
         end = self._pace.turn(method, kind)
         waited = time.monotonic() - asked_at
-        if waited > _NOTICEABLE_SECONDS:
+        if waited > NOTICEABLE_SECONDS:
             self._observer.registry_waited(self._registry, waited)
 
         def answered(status: int, retry_after: float | None) -> None:
