@@ -155,7 +155,11 @@ def test_what_two_policies_cover_is_found_and_what_no_namespace_shares_is_not(al
         ("just text", "is not an object of Kubernetes"),
         ("kind: !!python/object:os.system {}", "is no YAML"),
         ("policies: [1]", "must be of type object"),
-        ("&a [*a]", "is not an object of Kubernetes"),
+        ("&a [*a]", "refers to itself"),
+        ("kind: List\nitems:\n", "holds no PromotionPolicy"),
+        ("kind: List\nitems: [1]\n", "holds no PromotionPolicy"),
+        ("[" * 3000 + "]" * 3000, "nested deeper than 100"),
+        ("# " + "x" * 1024 * 1024, "has more than 1048576 bytes"),
     ],
 )
 def test_what_is_no_policy_at_all_ends_with_a_sentence(text: str, sentence: str, alone: Command) -> None:
@@ -261,3 +265,20 @@ def test_what_is_asked_wrongly_ends_with_one_sentence(arguments: list[str], sent
     assert (said.status, said.out) == (1, "")
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def bomb(key: str) -> str:
+    """A kilobyte of YAML that stands for millions of values."""
+    layers = [f"a0: &a0 {{{', '.join(f'k{each}: 1' for each in range(9))}}}"]
+    layers += [f"a{at}: &a{at} {{{key}: [{', '.join([f'*a{at - 1}'] * 9)}]}}" for at in range(1, 9)]
+    return "\n".join(layers) + "\n"
+
+
+@pytest.mark.parametrize("key", ["<<", "policies"])
+@pytest.mark.parametrize("arguments", [("lint", "{file}"), ("test", IMAGE, "-n", "shop", "-f", "{file}")])
+def test_a_bomb_among_policies_is_counted_and_not_built(key: str, arguments: tuple[str, ...], alone: Command) -> None:
+    file = alone.home / "transship.yaml"
+    file.write_text(bomb(key))
+    said = alone("policy", *(each.format(file=file) for each in arguments))
+    assert said.status == 1
+    assert "stands for more than 20000 values" in said.out + said.err

@@ -459,3 +459,38 @@ def test_a_file_is_replaced_at_once_and_keeps_its_mode(golden: Path) -> None:
     assert overlay.write() == [file]
     assert (file.stat().st_mode & 0o777, file.stat().st_ino != number) == (0o640, True)
     assert [each.name for each in file.parent.iterdir()] == ["kustomization.yaml"]
+
+
+FOLDED = """\
+patches:
+- target: {kind: Deployment}
+  patch: >-
+    [{"op": "replace",
+      "path": "/spec/PATH",
+      "value": VALUE}]
+"""
+ONE_LINE = """\
+patchesStrategicMerge:
+- '{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "cart"}, "spec": {"replicas": 2}}'
+"""
+
+
+@pytest.mark.parametrize("text", [FOLDED.replace("PATH", "replicas").replace("VALUE", "3"), ONE_LINE])
+def test_patches_in_odd_ways_are_in_nobodys_way_who_sets_another_image(
+    golden: Path, renderer: Renderer, text: str
+) -> None:
+    folder = golden / "images/overlays/compact"
+    (folder / "kustomization.yaml").write_text("resources: [../../base]\n" + text)
+    overlay = Overlay.open(folder)
+    overlay.set_image("shop/cart", tag="v2")
+    prove(overlay, renderer)
+    assert changes(overlay.diff())[1] == ["images:", "- name: shop/cart", "  newTag: v2"]
+
+
+def test_an_image_in_a_folded_patch_is_found_and_left_to_the_user(golden: Path) -> None:
+    folder = golden / "images/overlays/compact"
+    text = FOLDED.replace("PATH", "template/spec/containers/0/image").replace("VALUE", '"shop/cart:v1"')
+    (folder / "kustomization.yaml").write_text("resources: [../../base]\n" + text)
+    overlay = Overlay.open(folder)
+    with pytest.raises(NeedsHuman, match=r"kustomization.yaml:5 \(JSON patch\) is written in a way that is not edited"):
+        overlay.set_image("shop/cart", tag="v2")

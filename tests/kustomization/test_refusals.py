@@ -297,3 +297,17 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
     write(tmp_path, {"kustomization.yaml": json.dumps({"resources": [name]})})
 
     assert "is not there" in refusal(tmp_path) or "cannot be read: File name too long" in refusal(tmp_path)
+
+
+def test_the_aliases_of_many_patches_count_together(tmp_path: Path) -> None:
+    layers = ["- &b0 [x, x, x, x, x, x, x, x, x, x]"]
+    layers += [f"- &b{at} [{', '.join([f'*b{at - 1}'] * 10)}]" for at in range(1, 5)]
+    patch = "    - patch: |-\n        kind: Deployment\n        x:\n" + "".join(f"        {each}\n" for each in layers)
+    one = "patches:\n" + patch
+    assert read_layers(write(tmp_path / "one", {"kustomization.yaml": one})).folder
+    assert "together, counting what their aliases repeat" in of(tmp_path, one + 9 * patch)
+
+
+def test_a_file_whose_name_may_be_read_as_a_patch_is_refused(tmp_path: Path) -> None:
+    files = {"kustomization.yaml": "patchesStrategicMerge: ['{a}']\n", "{a}": "kind: Deployment\n"}
+    assert "a file whose name may be read as YAML; rename it" in refusal(write(tmp_path / "o", files))

@@ -250,3 +250,9 @@ def test_fix_needs_an_overlay(shop: Shop) -> None:
     said = shop.run("check", "-f", "-", "--fix", stdin=yaml.safe_dump(pod("a", "x")))
     assert (said.status, said.out) == (1, "")
     assert "leave -f out" in said.err
+
+
+def test_of_a_stream_no_more_is_read_than_is_allowed(shop: Shop) -> None:
+    said = shop.run("check", "-f", "-", "--offline", stdin="# " + "x" * 16 * 1024 * 1024)
+    assert (said.status, said.out) == (1, "")
+    assert "- has more than 16777216 bytes" in said.err

@@ -9,6 +9,7 @@ import yaml
 
 from promotion.world import policy_resource
 from transship.cli.configuration import Configuration, find, read_beside, read_cluster, read_files
+from transship.errors import NeedsHuman
 from transship.promotion.policy import Namespace, PolicyError
 
 KIND = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}
@@ -130,3 +131,32 @@ def test_a_clusters_policies_hold_by_the_labels_its_namespaces_have_and_bad_ones
     assert found.policies_for("shop")[0].namespaces.selects(found.namespace("shop"))
     assert not found.policies_for("other")[0].namespaces.selects(found.namespace("other"))
     assert found.namespace("new") == Namespace("new")
+
+
+def test_a_link_that_leads_out_of_the_repository_is_not_followed(overlay: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "credentials"
+    secret.write_text("[default]\naws_access_key_id = AKIAEXAMPLE\n")
+    (overlay / "transship.yaml").symlink_to(secret)
+    with pytest.raises(NeedsHuman, match="outside of its folder") as caught:
+        read_beside(overlay)
+    assert "AKIAEXAMPLE" not in str(caught.value)
+
+
+def test_a_link_inside_of_the_repository_is_followed(overlay: Path) -> None:
+    elsewhere = overlay.parents[1] / "policies"
+    elsewhere.mkdir()
+    (overlay / "transship.yaml").symlink_to(write(elsewhere, resource("linked")))
+    assert names(read_beside(overlay)) == ["linked"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[default]\naws_access_key_id = AKIAEXAMPLE\n", "kind: List\nitems:\n", "kind: List\nitems: [1]\n", "[" * 3000],
+)
+def test_what_cannot_be_read_is_one_sentence_without_what_the_file_says(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "transship.yaml"
+    file.write_text(text)
+    with pytest.raises((PolicyError, NeedsHuman)) as caught:
+        read_files([str(file)])
+    assert "\n" not in str(caught.value)
+    assert "AKIAEXAMPLE" not in str(caught.value)

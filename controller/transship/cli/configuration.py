@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
+from transship.cli.given import read_given
 from transship.cli.overlay_options import CONFIGURATION
-from transship.cli.policy_files import parse_policies, read_resources
+from transship.cli.policy_files import MAX_BYTES, parse_policies, resources_of
 from transship.errors import NeedsHuman, Reason
+from transship.kustomization.layers import read_text
 from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy, parse_policy
 
 _KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}
@@ -70,17 +70,24 @@ def read_files(files: Iterable[str]) -> Configuration:
     """The policies of files that somebody named; they may be in the form of `transship.yaml`.
 
     Raises:
+        NeedsHuman: InvalidRequest: one cannot be read.
         PolicyError: there is none, or one cannot be used.
     """
-    names = list(files)
-    found = tuple(parse_policies(each for name in names for each in _unwrapped(read_resources(name), name)))
-    return Configuration(_unique(found), ", ".join(names))
+    return _configuration([(read_given(each, MAX_BYTES), each) for each in files])
+
+
+def _configuration(texts: Sequence[tuple[str, str]]) -> Configuration:
+    found = (each for text, name in texts for each in _unwrapped(resources_of(text, name), name))
+    return Configuration(_unique(tuple(parse_policies(found))), ", ".join(name for _, name in texts))
 
 
 def read_beside(start: Path) -> Configuration:
     """The policies of the `transship.yaml` that counts for an overlay's folder.
 
+    It came with the overlay, so that it may not lead out of where it is looked for by a symbolic link.
+
     Raises:
+        NeedsHuman: InvalidRequest: it cannot be read.
         PolicyError: there is none, or one cannot be used.
     """
     file = find(start)
@@ -89,7 +96,8 @@ def read_beside(start: Path) -> Configuration:
             f"there is no {CONFIGURATION} in {start} or above it in its git repository; write one with your "
             "PromotionPolicy, or name one with --policy FILE, or say --from-cluster"
         )
-    return read_files([shown(file)])
+    text = read_text(file, _folders(start.resolve())[-1], Path(shown(file)))
+    return _configuration([(text, shown(file))])
 
 
 def read_cluster(cluster: Policies) -> Configuration:
@@ -151,7 +159,7 @@ def _unwrapped(resources: Iterable[Mapping[str, Any]], name: str) -> Iterable[Ma
             raise PolicyError(f"{name}: policies is a list of PromotionPolicies, and stands in its document alone")
         for each in listed:
             if not isinstance(each, dict):
-                raise PolicyError(f"{name}: policies has an entry that is no PromotionPolicy: {yaml.safe_dump(each)!r}")
+                raise PolicyError(f"{name}: policies has an entry that is no PromotionPolicy: {str(each)[:80]!r}")
             yield _KINDLESS | each
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from transship.cli import configuration
-from transship.cli.inputs import STANDARD_INPUT, Input
+from transship.cli.given import STANDARD_INPUT
+from transship.cli.inputs import Input
 from transship.cli.kube import Connection
 from transship.cli.output import Output
 from transship.cli.planning import NOT_IN_NAMES, WantedImage, containers, split, wanted_images

@@ -1,17 +1,15 @@
 """What a command is to work on: overlays, or rendered YAML."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from transship.cli.given import STANDARD_INPUT, read_given
 from transship.cli.overlay_options import Rendering
 from transship.errors import NeedsHuman, Reason
 from transship.kustomization import render
 from transship.kustomization.found import FoundImage, images
 from transship.kustomization.render import Rendered, Renderer, read_stream
-
-STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def read_inputs(overlays: Sequence[Path], files: Sequence[str], rendering: Rende
         raise NeedsHuman(Reason.INVALID_REQUEST, "name an overlay, or rendered YAML with -f FILE (- is standard input)")
     renderer = Renderer(rendering.options) if overlays else None
     found = [Input(str(each), each, _render(renderer, each)) for each in overlays if renderer is not None]
-    return found + [Input(each, _folder(each), read_stream(_text(each), each)) for each in files]
+    return found + [Input(each, _folder(each), read_stream(read_given(each), each)) for each in files]
 
 
 def _render(renderer: Renderer, overlay: Path) -> render.Rendered:
@@ -59,11 +57,3 @@ def _render(renderer: Renderer, overlay: Path) -> render.Rendered:
 
 def _folder(file: str) -> Path:
     return Path() if file == STANDARD_INPUT else Path(file).parent
-
-
-def _text(file: str) -> str:
-    try:
-        return sys.stdin.read() if file == STANDARD_INPUT else Path(file).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise NeedsHuman(Reason.INVALID_REQUEST, f"{file} cannot be read: {why}") from error

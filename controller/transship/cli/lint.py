@@ -1,15 +1,17 @@
 """PromotionPolicies in files, and all that is wrong with them, line by line."""
 
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
+from transship.cli.given import read_given
+from transship.cli.policy_files import MAX_BYTES, MAX_NODES
 from transship.cli.schema import Path, Violation, policy_schema, violations
+from transship.errors import NeedsHuman
+from transship.kustomization.documents import require_within_budgets
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 
 _KIND = "PromotionPolicy"
@@ -97,10 +99,10 @@ def _between(parsed: Sequence[tuple[_Found, PromotionPolicy]]) -> Iterator[Probl
 
 def _read(file: str, problems: list[Problem]) -> Iterator[_Found]:
     try:
-        text = sys.stdin.read() if file == "-" else FilePath(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        problems.append(Problem(file, 0, "", f"cannot be read: {reason}"))
+        text = read_given(file, MAX_BYTES)
+        require_within_budgets(text, file, MAX_NODES)
+    except NeedsHuman as error:
+        problems.append(_unreadable(file, error))
         return
     found, loader = False, yaml.SafeLoader(text)
     try:
@@ -110,14 +112,24 @@ def _read(file: str, problems: list[Problem]) -> Iterator[_Found]:
                 found = True
                 yield each
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or type(error).__name__
-        problems.append(Problem(file, mark.line + 1 if mark else 0, "", f"is no YAML: {what}"))
+        problems.append(_no_yaml(file, error))
         return
     finally:
         loader.dispose()
     if not found:
         problems.append(Problem(file, 0, "", f"holds no {_KIND}"))
+
+
+def _unreadable(file: str, error: NeedsHuman) -> Problem:
+    if isinstance(error.__cause__, yaml.YAMLError):
+        return _no_yaml(file, error.__cause__)
+    return Problem(file, 0, "", error.message.removeprefix(file).lstrip(", "))
+
+
+def _no_yaml(file: str, error: Exception) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or type(error).__name__
+    return Problem(file, mark.line + 1 if mark else 0, "", f"is no YAML: {what}")
 
 
 def _policies(file: str, node: yaml.Node, content: Any, problems: list[Problem]) -> Iterator[_Found]:
@@ -131,7 +143,8 @@ def _policies(file: str, node: yaml.Node, content: Any, problems: list[Problem])
         if content.get("kind") == _KIND:
             yield _Found(file, node, content)
         return
-    for below, each in zip(_nodes(node, key), content[key] or (), strict=False):
+    listed = content[key] if isinstance(content[key], list) else ()
+    for below, each in zip(_nodes(node, key), listed, strict=False):
         whole = _KINDLESS | each if key == "policies" and isinstance(each, dict) else each
         if key == "policies" or (isinstance(each, dict) and each.get("kind") == _KIND):
             yield _Found(file, below, whole)

@@ -1,15 +1,15 @@
 """PromotionPolicies from files, for commands that need no cluster."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from transship.cli.given import read_given
 from transship.cli.schema import policy_schema, violations
+from transship.kustomization.documents import read_documents
 from transship.promotion.policy import PolicyError, PromotionPolicy, parse_policy
 
+MAX_BYTES, MAX_NODES = 1024 * 1024, 20_000
+"""Of a file of policies: it comes with an overlay, from whoever wrote that. A policy has some twenty values."""
 _SHOWN = 3
 
 
@@ -47,11 +47,17 @@ def read_resources(name: str) -> list[Mapping[str, Any]]:
     """The resources of a YAML file, those of its lists included; - is standard input.
 
     Raises:
-        PolicyError: it cannot be read.
+        NeedsHuman: InvalidRequest: it cannot be read, or is too large.
     """
-    try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        found = [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise PolicyError(f"{name} cannot be read: {error}") from error
-    return [item for each in found for item in (each.get("items", []) if each.get("kind") == "List" else [each])]
+    return resources_of(read_given(name, MAX_BYTES), name)
+
+
+def resources_of(text: str, name: str) -> list[Mapping[str, Any]]:
+    """The resources of a text of YAML, see `read_resources`."""
+    found = [each.content for each in read_documents(text, name, MAX_NODES) if isinstance(each.content, dict)]
+    return [item for each in found for item in _items(each) if isinstance(item, dict)]
+
+
+def _items(resource: Mapping[str, Any]) -> Sequence[Any]:
+    items = resource.get("items") if resource.get("kind") == "List" else [resource]
+    return items if isinstance(items, list) else ()

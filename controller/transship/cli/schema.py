@@ -72,11 +72,13 @@ def _of_text(schema: Schema, value: str, path: Path) -> Iterator[Violation]:
 
 def _of_list(schema: Schema, value: list[Any], path: Path) -> Iterator[Violation]:
     yield from _of_length(schema, len(value), path, "Items", "entries")
-    texts = [json.dumps(each, sort_keys=True, default=str) for each in value]
+    seen: set[str] = set()
     for at, each in enumerate(value):
         yield from violations(schema.get("items", {}), each, (*path, at))
-        if schema.get("uniqueItems") and texts.index(texts[at]) < at:
+        text = json.dumps(each, sort_keys=True, default=str) if schema.get("uniqueItems") else ""
+        if text and text in seen:
             yield Violation((*path, at), f"is {_shown(each)} once more")
+        seen.add(text)
 
 
 def _of_object(schema: Schema, value: dict[Any, Any], path: Path) -> Iterator[Violation]:

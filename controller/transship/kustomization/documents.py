@@ -48,38 +48,40 @@ class Document:
     line: int
 
 
-def read_documents(text: str, file: str) -> list[Document]:
+def read_documents(text: str, file: str, max_nodes: int = MAX_NODES) -> list[Document]:
     """Read all documents of a YAML stream.
 
     Args:
         text: the stream.
         file: what it is called in messages.
+        max_nodes: how many keys and values it may stand for.
 
     Raises:
         NeedsHuman: InvalidRequest, with line and document: it is no YAML, a key is there twice, or it is too large.
     """
-    with _reading(text, file) as count:
+    with _reading(text, file, max_nodes) as count:
         for event in yaml.parse(text, _PlainLoader):
             count.see(event)
         return list(_build(text, file))
 
 
-def require_within_budgets(text: str, file: str) -> None:
-    """See that others can read a YAML stream without harm; faster than reading it.
+def require_within_budgets(text: str, file: str, max_nodes: int = MAX_NODES) -> int:
+    """See that others can read a YAML stream without harm; faster than reading it. How many nodes it stands for.
 
     Raises:
         NeedsHuman: InvalidRequest, with line and document: it is no YAML, or it is too large.
     """
-    with _reading(text, file) as count:
+    with _reading(text, file, max_nodes) as count:
         for event in yaml.parse(text, _PlainLoader):
             count.see(event)
+    return count.nodes
 
 
 @contextmanager
-def _reading(text: str, file: str) -> Iterator["_Count"]:
+def _reading(text: str, file: str, max_nodes: int) -> Iterator["_Count"]:
     if len(text) > MAX_BYTES:
         raise _refused(f"{file} has more than {MAX_BYTES} characters; hand over less at once")
-    count = _Count(file)
+    count = _Count(file, max_nodes)
     try:
         yield count
     except yaml.MarkedYAMLError as error:
@@ -108,6 +110,7 @@ class _Count:
     """What a stream has cost so far, aliases by what they stand for."""
 
     file: str
+    max_nodes: int
     documents: int = 0
     nodes: int = 0
     aliases: int = 0
@@ -143,8 +146,8 @@ class _Count:
             raise self._too(f"is nested deeper than {MAX_DEPTH}", event)
         if self.aliases > MAX_ALIASES:
             raise self._too(f"has more than {MAX_ALIASES} aliases", event)
-        if self.nodes > MAX_NODES:
-            raise self._too(f"stands for more than {MAX_NODES} values, counting what its aliases repeat", event)
+        if self.nodes > self.max_nodes:
+            raise self._too(f"stands for more than {self.max_nodes} values, counting what its aliases repeat", event)
 
     def _too(self, what: str, event: yaml.Event) -> NeedsHuman:
         line = event.start_mark.line + 1 if event.start_mark else 1

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from transship.errors import NeedsHuman, Reason
-from transship.kustomization.documents import MAX_BYTES, read_documents, require_within_budgets
+from transship.kustomization.documents import MAX_BYTES, MAX_NODES, read_documents, require_within_budgets
 from transship.kustomization.program import DEFAULT, Options
 
 FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_LAYERS = 200
+MAX_TOTAL_NODES = 2 * MAX_NODES
+"""Keys and values of everything that an overlay is made of: patches are many, and each is read again and again."""
 _FIELDS = frozenset(
     {
         *("apiVersion", "kind", "metadata", "openapi", "namespace", "namePrefix", "nameSuffix", "buildMetadata"),
@@ -157,6 +159,7 @@ class _Walk:
     start: Path
     options: Options
     count: int = 0
+    nodes: int = 0
     tree: Path | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -179,7 +182,7 @@ class _Walk:
                 below.append(self._inner(file, folder, name, Role.BASE, above))
             else:
                 self._require_inside(file, folder, name)
-                require_within_budgets(read_text(path, folder, self.shown(path)), str(self.shown(path)))
+                self._see(read_text(path, folder, self.shown(path)), str(self.shown(path)))
                 files.append(path)
         below += (
             self._inner(file, folder, name, Role.COMPONENT, above)
@@ -201,12 +204,23 @@ class _Walk:
             has_charts=any(content.get(name) for name in (*_HELM, "generators")) and self.options.allow_helm,
         )
 
+    def _see(self, text: str, shown: str) -> None:
+        """See that a text can be read without harm, and all of them together."""
+        self.nodes += require_within_budgets(text, shown)
+        if self.nodes > MAX_TOTAL_NODES:
+            raise refused(
+                f"the files of {self.overlay} stand for more than {MAX_TOTAL_NODES} values together, counting what "
+                "their aliases repeat; split it up"
+            )
+
     def shown(self, path: Path) -> Path:
         return seen_from(self.overlay, self.start, path)
 
     def _content(self, file: Path, folder: Path) -> Mapping[str, Any]:
         shown = self.shown(file)
-        documents = read_documents(read_text(file, folder, shown), str(shown))
+        text = read_text(file, folder, shown)
+        self._see(text, str(shown))
+        documents = read_documents(text, str(shown))
         content = documents[0].content if len(documents) == 1 else None
         if not isinstance(content, dict):
             raise refused(f"{shown} is no kustomization: it has to be one YAML document, a mapping")
@@ -224,7 +238,11 @@ class _Walk:
                 raise refused(f"{shown} has {name}: allow helm, or render it yourself and hand over the output")
         _require_exact_names(content, shown)
         self._require_files(file, folder, _files(content), _read_as_yaml(content))
-        _require_small(_inline(content), shown)
+        for text in _inline(content):
+            self._see(text, f"{shown}, in a text of it")
+        for name in strings(content, "patchesStrategicMerge"):
+            if is_written_out(name) and _is_there(folder / name):
+                raise refused(f"{shown} names {name[:200]!r}, a file whose name may be read as YAML; rename it")
 
     def _require_files(self, file: Path, folder: Path, names: Iterable[str], yaml: Iterable[str]) -> None:
         """See that files that are named in a file are there, and that those of YAML can be read without harm."""
@@ -237,7 +255,7 @@ class _Walk:
         for name in yaml:
             path = folder / name
             if not is_remote(name):
-                require_within_budgets(read_text(path, folder, self.shown(path)), str(self.shown(path)))
+                self._see(read_text(path, folder, self.shown(path)), str(self.shown(path)))
 
     def _there(self, file: Path, folder: Path, name: str) -> Path | None:
         """What a resource or component names; None if it is fetched, and that is allowed."""
@@ -300,6 +318,7 @@ class _Walk:
     def _require_builtin(self, text: str, file: Path, folder: Path) -> list[str]:
         """See that configurations are of plugins that kustomize has built in; the files they read, from the folder."""
         shown, read = self.shown(file), list[str]()
+        self._see(text, str(shown))
         for document in read_documents(text, str(shown)):
             content = document.content if isinstance(document.content, dict) else {}
             kind = str(content.get("kind", ""))[:80]
@@ -311,7 +330,8 @@ class _Walk:
             if kind == "HelmChartInflationGenerator" and not self.options.allow_helm:
                 raise refused(f"{shown} inflates a chart: allow helm, or render it yourself and hand over the output")
             yaml, others = _read_by_plugin(content, shown)
-            _require_small(_inline_of_plugin(content), shown)
+            for each in _inline_of_plugin(content):
+                self._see(each, f"{shown}, in a text of it")
             self._require_files(file, folder, (*yaml, *others), yaml)
             read += (*yaml, *others)
         return read
@@ -357,6 +377,18 @@ def _is_inline(text: str) -> bool:
     return any(each in text for each in "\n{[")
 
 
+def is_written_out(text: str) -> bool:
+    """Whether it is a patch itself, rather than the name of a file with one."""
+    return "\n" in text or text.lstrip()[:1] in {"{", "["}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no file may be called so
+        return False
+
+
 def _inline(content: Mapping[str, Any]) -> Iterator[str]:
     """YAML that a kustomization has as text, without plugins."""
     yield from (each for each in strings(content, "patchesStrategicMerge") if _is_inline(each))
@@ -367,11 +399,6 @@ def _inline(content: Mapping[str, Any]) -> Iterator[str]:
 def _inline_of_plugin(content: Mapping[str, Any]) -> Iterator[str]:
     yield from (content[name] for name in _TEXT_FIELDS if isinstance(content.get(name), str))
     yield from (each for each in _texts(content.get("paths")) if _is_inline(each))
-
-
-def _require_small(texts: Iterable[str], shown: Path) -> None:
-    for each in texts:
-        require_within_budgets(each, f"{shown}, in a text of it")
 
 
 def _read_by_plugin(content: Mapping[str, Any], shown: Path) -> tuple[list[str], list[str]]:
@@ -396,7 +423,8 @@ def _texts(value: object) -> list[str]:
 def _patches(content: Mapping[str, Any]) -> Iterator[str]:
     """Every file of YAML a kustomization names beside resources, components and plugins."""
     yield from strings(content, "configurations")
-    yield from (each for each in strings(content, "patchesStrategicMerge") if "\n" not in each)
+    names = strings(content, "patchesStrategicMerge")
+    yield from (each for each in names if not is_written_out(each))
     for name in ("patches", "patchesJson6902", "replacements"):
         yield from (each["path"] for each in mappings(content, name) if isinstance(each.get("path"), str))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.documents import read_documents
-from transship.kustomization.layers import Layer, Role, refused
+from transship.kustomization.layers import Layer, Role, is_written_out, refused
 from transship.kustomization.places import (
     ENTRY_FIELDS,
     Entry,
@@ -115,12 +115,12 @@ class _Finder:
 
     def _patch(self, source: Source, node: Node, names: set[str]) -> None:
         path = node if isinstance(node, ScalarNode) else value_of(node, "path")
-        text = node if isinstance(node, ScalarNode) and "\n" in node.value else value_of(node, "patch")
+        text = node if isinstance(node, ScalarNode) and is_written_out(node.value) else value_of(node, "patch")
         target = value_of(node, "target")
         if text is not None and scalar(text):
             self._patches(Block.of(source, text), target)
         elif isinstance(path, ScalarNode):
-            other = self._source(self.layer.folder / path.value)
+            other = self._source(self.layer.folder / scalar(path))
             if self.layer.role is Role.OVERLAY or any(name in other.text for name in names):
                 self._patches(other, target)
 
@@ -137,11 +137,11 @@ class _Finder:
         for kind, name, container, at, node in spots:
             span = source.span(node)
             start = span[0] if span else source.outer(node.start_mark.index)
-            place = self._place(source, start, how, node.value)
+            place = self._place(source, start, how, scalar(node))
             # What an alias repeats is written once; so is a file that two layers name.
             if span is None or (source.file, span) not in self.places.spans:
                 self.places.spans.add((source.file, span))
-                self.places.lines.append(Line(place, source.file, node.value, (kind, name, container), span, at))
+                self.places.lines.append(Line(place, source.file, scalar(node), (kind, name, container), span, at))
 
     def _replacements(self, source: Source, root: Node) -> None:
         for each in items(value_of(root, "replacements")):

@@ -160,7 +160,10 @@ def items(node: Node | None) -> Sequence[Node]:
 
 def scalar(node: Node | None) -> str:
     """A scalar's text; empty for other nodes."""
-    return str(node.value) if isinstance(node, ScalarNode) else ""
+    if not isinstance(node, ScalarNode):
+        return ""
+    # The parser marks with a bell where a folded scalar had its lines' ends.
+    return str(node.value).replace("\a", "") if node.style == ">" else str(node.value)
 
 
 def is_flow(node: Node) -> bool:
