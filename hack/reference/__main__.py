@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from reference import commands, fields, metrics, reasons, schemas, settings, version
+from reference import chart, commands, fields, metrics, reasons, schemas, settings, version
 
 
 def main() -> int:
@@ -12,13 +12,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare only")
     is_check = parser.parse_args().check
     pages = (commands, fields, metrics, reasons, settings)
-    wanted = {**version.files(), **{each.PAGE: each.page() for each in pages}, **schemas.files()}
+    wanted = {**version.files(), **{each.PAGE: each.page() for each in pages}, **schemas.files(), **chart.files()}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if is_check:
             print(f"{path.relative_to(schemas.ROOT)} is not what `make reference` writes", file=sys.stderr)
             continue
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")
         print(f"wrote {path.relative_to(schemas.ROOT)}")
     return 1 if is_check and stale else 0

@@ -1,0 +1,104 @@
+{{/* What the pods of operator and webhook have in common. */}}
+
+{{- define "transship.env" -}}
+- name: TRANSSHIP_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with .Values.namespaces }}
+- name: TRANSSHIP_NAMESPACES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- range $name, $value := .Values.settings }}
+- name: {{ $name }}
+  value: {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ $value | toRawJson | quote }}{{ end }}
+{{- end }}
+{{- with .Values.proxy.https }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.http }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if or .Values.proxy.https .Values.proxy.http }}
+# The kubelet puts the API server's address in.
+{{- $direct := list "$(KUBERNETES_SERVICE_HOST)" ".svc" ".cluster.local" "169.254.169.254" "169.254.170.23" }}
+- name: NO_PROXY
+  value: {{ concat $direct .Values.proxy.noProxy | join "," | quote }}
+{{- end }}
+{{- if .Values.ca.configMap }}
+- name: TRANSSHIP_CA_BUNDLE
+  value: /etc/transship/ca/{{ .Values.ca.key }}
+{{- end }}
+{{- if .Values.dockerConfig.secret }}
+- name: TRANSSHIP_DOCKER_CONFIG
+  value: /etc/transship/registries/{{ .Values.dockerConfig.key }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "transship.volumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+{{- if .Values.ca.configMap }}
+- name: ca
+  mountPath: /etc/transship/ca
+  readOnly: true
+{{- end }}
+{{- if .Values.dockerConfig.secret }}
+- name: registries
+  mountPath: /etc/transship/registries
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "transship.volumes" -}}
+{{- with .Values.ca.configMap }}
+- name: ca
+  configMap:
+    name: {{ . }}
+{{- end }}
+{{- with .Values.dockerConfig.secret }}
+- name: registries
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "transship.scheduling" -}}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  {{- if .labelSelector }}
+  - {{- toYaml . | nindent 4 }}
+  {{- else }}
+  - {{- toYaml . | nindent 4 }}
+    labelSelector:
+      matchLabels: {{- include "transship.selector" $ | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- end }}
