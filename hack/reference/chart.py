@@ -53,7 +53,8 @@ _HEAD = """\
 
 <!-- Written by `make reference` from values.yaml; change its comments and not this page. -->
 
-Installs what `manifests/` installs, by Helm 3 or 4. Neither the chart nor an image is published yet: install it from a clone.
+Installs what `manifests/` installs, by Helm 3 or 4. Neither the chart nor an image is published yet: install it from a
+clone.
 [Install](../../docs/how-to/install.md) is the way to go about it, with upgrades and what uninstalling leaves behind.
 
 ```console
@@ -61,8 +62,8 @@ $ helm install transship charts/transship --namespace transship-system --create-
     --set image.repository=REGISTRY/transship
 ```
 
-A value that does not exist, or cannot be what it says, is refused before anything is installed. `files/` holds what comes
-from `manifests/` by `make reference`: the definitions, the rules of roles, and the policies of the hard gate.
+A value that does not exist, or cannot be what it says, is refused before anything is installed. `files/` holds what
+comes from `manifests/` by `make reference`: the definitions, the rules of roles, and the policies of the hard gate.
 
 ## Values
 

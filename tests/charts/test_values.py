@@ -1,0 +1,179 @@
+"""What a value does, one by one, where kustomize has nothing to compare it with."""
+
+from typing import Any
+
+import pytest
+
+from charts.chart import Helm, env, find, pod
+
+DIGEST = f"sha256:{'5' * 64}"
+
+
+def image(helm: Helm, **values: Any) -> str:
+    return str(pod(helm.template({"image": values}))["containers"][0]["image"])
+
+
+def test_a_digest_wins_over_a_tag(one_helm: Helm) -> None:
+    assert image(one_helm, repository="r.example.com/t", tag="v2") == "r.example.com/t:v2"
+    assert image(one_helm, repository="r.example.com/t", tag="v2", digest=DIGEST) == f"r.example.com/t@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("value", "variable"),
+    [
+        ("debug", "debug"),
+        (12000000, "12000000"),
+        (0.5, "0.5"),
+        (True, "true"),
+        ({"a.example.com": "b<c"}, '{"a.example.com":"b<c"}'),
+    ],
+)
+def test_a_setting_is_written_as_the_operator_reads_it(one_helm: Helm, value: Any, variable: str) -> None:
+    rendered = one_helm.template({"settings": {"TRANSSHIP_REGISTRY_CONNECT": value} if isinstance(value, dict) else {}})
+    name = "TRANSSHIP_REGISTRY_CONNECT"
+    if not isinstance(value, dict):
+        name = "TRANSSHIP_LOG_LEVEL"
+        rendered = one_helm.template({"settings": {name: value}})
+
+    assert env(rendered)[name] == variable
+
+
+def test_another_name_and_namespace_leave_nothing_of_the_first(one_helm: Helm) -> None:
+    parts = {"admission": {"enabled": True}, "gate": {"enabled": True}, "waitingPods": {"enabled": True}}
+    rendered = one_helm.template({"fullnameOverride": "delivery", **parts}, namespace="ci")
+    kinds = [each for each in rendered if each["kind"] != "CustomResourceDefinition"]
+    rules = find(rendered, "Role", "delivery-leader")["rules"]
+    policy = find(rendered, "ValidatingAdmissionPolicy", "delivery-promotedimages")
+    (admission,) = pod(rendered, "delivery-admission")["containers"]
+
+    assert {each["metadata"]["name"].partition("-")[0] for each in kinds} == {"delivery"}
+    assert {each["metadata"].get("namespace", "ci") for each in kinds} == {"ci"}
+    assert "transship-system" not in str(kinds)
+    assert [rule["resourceNames"] for rule in rules if "resourceNames" in rule] == [["delivery"]]
+    assert env(rendered, "delivery")["TRANSSHIP_LEASE_NAME"] == "delivery"
+    assert policy["spec"]["variables"][0]["expression"] == "'system:serviceaccount:ci:delivery'"
+    assert admission["args"] == [
+        "admission",
+        "--secret=delivery-admission-tls",
+        "--configuration=delivery-admission",
+        "--name=delivery-admission.ci.svc",
+        "--name=delivery-admission.ci.svc.cluster.local",
+    ]
+    names = find(rendered, "ClusterRole", "delivery-admission-certificate")["rules"][0]["resourceNames"]
+    assert names == ["delivery-admission"]
+
+
+def test_exempt_references_become_a_list_in_the_policy(one_helm: Helm) -> None:
+    rendered = one_helm.template({"gate": {"enabled": True, "exempt": ["registry.k8s.io/", "quay.io/istio/"]}})
+
+    policy = find(rendered, "ValidatingAdmissionPolicy", "transship-gate")
+    exempt = {"name": "exempt", "expression": '["registry.k8s.io/","quay.io/istio/"]'}
+    assert policy["spec"]["variables"][0] == exempt
+
+
+@pytest.mark.parametrize(("values", "kept"), [({}, {"helm.sh/resource-policy": "keep"}), ({"keep": False}, None)])
+def test_definitions_are_kept_unless_one_says_otherwise(
+    one_helm: Helm, values: dict[str, Any], kept: dict[str, str] | None
+) -> None:
+    definition = find(
+        one_helm.template({"crds": values}), "CustomResourceDefinition", "promotionrequests.transship.dev"
+    )
+
+    assert definition["metadata"].get("annotations") == kept
+
+
+def test_without_definitions_rights_or_accounts_none_are_rendered(one_helm: Helm) -> None:
+    rendered = one_helm.template(
+        {
+            "crds": {"enabled": False},
+            "rbac": {"create": False, "people": False},
+            "serviceAccount": {"create": False},
+            "networkPolicy": {"enabled": False},
+            "podDisruptionBudget": {"enabled": False},
+        }
+    )
+
+    assert sorted(each["kind"] for each in rendered) == ["Deployment", "Service"]
+    assert pod(rendered)["serviceAccountName"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://proxy:3128", 3128), ("http://proxy.example.com", 80), ("https://proxy.example.com/", 443)],
+)
+def test_the_port_of_a_proxy_is_let_out(one_helm: Helm, url: str, port: int) -> None:
+    policy = find(one_helm.template({"proxy": {"https": url}}), "NetworkPolicy")
+
+    assert policy["spec"]["egress"][-1] == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_who_may_come_in_can_be_limited(one_helm: Helm) -> None:
+    prometheus = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    server = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    values = {"networkPolicy": {"metricsFrom": prometheus, "webhookFrom": server}, "admission": {"enabled": True}}
+
+    policy = find(one_helm.template(values), "NetworkPolicy", "transship-admission")
+
+    assert [(rule["ports"][0]["port"], rule["from"]) for rule in policy["spec"]["ingress"]] == [
+        (8443, server),
+        (8080, prometheus),
+    ]
+
+
+def test_both_pods_get_what_is_for_both(one_helm: Helm) -> None:
+    values = {
+        "admission": {"enabled": True},
+        "image": {"pullSecrets": ["pull"], "pullPolicy": "Always"},
+        "extraEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}],
+        "podSecurityContext": {"runAsUser": None},
+        "settings": {"TRANSSHIP_LOG_LEVEL": "debug"},
+        "commonLabels": {"team": "platform"},
+    }
+    rendered = one_helm.template(values)
+
+    for name in ("transship", "transship-admission"):
+        found = pod(rendered, name)
+        assert found["imagePullSecrets"] == [{"name": "pull"}]
+        assert found["containers"][0]["imagePullPolicy"] == "Always"
+        assert "runAsUser" not in found["securityContext"]
+        assert env(rendered, name).items() >= {("AWS_REGION", "eu-west-1"), ("TRANSSHIP_LOG_LEVEL", "debug")}
+    assert {each["metadata"]["labels"]["team"] for each in rendered} == {"platform"}
+
+
+def test_each_deployment_is_scheduled_by_its_own_values(one_helm: Helm) -> None:
+    toleration = {"key": "platform", "operator": "Exists"}
+    own = {
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [toleration],
+        "priorityClassName": "system-cluster-critical",
+    }
+    rendered = one_helm.template({"admission": {"enabled": True, **own}})
+
+    operator, admission = pod(rendered), pod(rendered, "transship-admission")
+
+    assert admission["nodeSelector"] == {"kubernetes.io/os": "linux", "pool": "system"}
+    assert (admission["tolerations"], admission["priorityClassName"]) == ([toleration], "system-cluster-critical")
+    assert "tolerations" not in operator
+    assert operator["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def test_further_objects_are_rendered_as_templates(one_helm: Helm) -> None:
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-text'}"
+    tree = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-tree"}}
+
+    rendered = one_helm.template({"extraObjects": [text, tree]})
+
+    assert {each["metadata"]["name"] for each in rendered if each["kind"] == "ConfigMap"} == {
+        "transship-text",
+        "transship-tree",
+    }
+
+
+def test_an_issuer_of_your_own_takes_the_place_of_ours(one_helm: Helm) -> None:
+    issuer = {"name": "platform", "kind": "ClusterIssuer"}
+    values = {"admission": {"enabled": True, "certificate": {"by": "cert-manager", "issuerRef": issuer}}}
+
+    rendered = one_helm.template(values)
+
+    assert [each["kind"] for each in rendered if each["apiVersion"] == "cert-manager.io/v1"] == ["Certificate"]
+    assert find(rendered, "Certificate", "transship-admission")["spec"]["issuerRef"] == issuer
