@@ -492,5 +492,5 @@ def test_an_image_in_a_folded_patch_is_found_and_left_to_the_user(golden: Path) 
     text = FOLDED.replace("PATH", "template/spec/containers/0/image").replace("VALUE", '"shop/cart:v1"')
     (folder / "kustomization.yaml").write_text("resources: [../../base]\n" + text)
     overlay = Overlay.open(folder)
-    with pytest.raises(NeedsHuman, match=r"kustomization.yaml:5 \(JSON patch\) is written in a way that is not edited"):
+    with pytest.raises(NeedsHuman, match=r"kustomization.yaml:4 \(JSON patch\) is written in a way that is not edited"):
         overlay.set_image("shop/cart", tag="v2")
