@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from transship.actions import ACTIONS, ASSUME, TAG_SESSION
+
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]{0,10}:(?:sts|iam)::\d{12}:[\w+=,.@/-]{1,200}")
 _ACTION = re.compile(r"\b(?:ecr|sts|kms|iam):[A-Za-z]{1,60}\b")
 _RESOURCE = re.compile(r"on resource:? (arn:aws[a-z-]{0,10}:[a-z]{2,10}:[a-z0-9-]{0,30}:\d{12}:[\w+=,.@/-]{1,300})")
 _REPOSITORY = re.compile(r"arn:aws[a-z-]{0,10}:ecr:[a-z0-9-]{1,30}:\d{12}:repository/[a-z0-9._/-]{1,255}")
 _ASSUMED_ROLE = re.compile(r"(arn:aws[a-z-]{0,10}):sts::(\d{12}):assumed-role/([\w+=,.@-]{1,64})/")
 _USER_OR_ROLE = re.compile(r"(arn:aws[a-z-]{0,10}):iam::(\d{12}):(?:user|role)/")
-_ASSUME = "sts:AssumeRole"
+_INTO_A_ROLE = frozenset({ASSUME, TAG_SESSION})
 
 
 class Kind(StrEnum):
@@ -79,13 +81,18 @@ class Denial:
 
     def __str__(self) -> str:
         where = f" on {self.resource}" if self.resource else ""
-        return f"{self.principal} may not {self.action}{where}{self._why}: {self._remedy}"
+        return f"{self.principal} may not {self.action}{where}{self._why}: {self._remedy}{self._purpose}"
 
     @property
     def _why(self) -> str:
         if self.is_explicit:
             return f", because {_with_article(self.kind) if self.kind else 'a policy'} denies it explicitly"
         return f", because no {self.kind} allows it" if self.kind else ""
+
+    @property
+    def _purpose(self) -> str:
+        use = ACTIONS.get(self.action)
+        return f"; it is needed to {use.why}" if use is not None and not self.is_explicit else ""
 
     @property
     def _remedy(self) -> str:
@@ -95,7 +102,7 @@ class Denial:
         added = json.dumps(self.statement(), separators=(",", ":"))
         if self.kind not in {Kind.UNKNOWN, Kind.IDENTITY}:
             return f"add to {self.belongs_in} {added}"
-        if self.action == _ASSUME:
+        if self.action in _INTO_A_ROLE:
             return (
                 f"add to the principal's own policy {added}, and allow the principal in the role's trust policy, with "
                 "the external id that the PromotionPolicy names"
@@ -107,7 +114,7 @@ class Denial:
     def belongs_in(self) -> str:
         """The policy that has to change, as words for people."""
         if self.kind is Kind.RESOURCE:
-            return _PLACES[Kind.TRUST] if self.action == _ASSUME else "the policy of the repository"
+            return _PLACES[Kind.TRUST] if self.action in _INTO_A_ROLE else "the policy of the repository"
         return _PLACES.get(self.kind, OWN)
 
     @property

@@ -1,11 +1,12 @@
 """R1, B7: repositories that a push creates, and layers that are purged."""
 
 import json
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from twin.clients import DESTINATION, REGION, SOURCE, Launch, World, document, grant, tarball
+from twin.clients import DESTINATION, REGION, SOURCE, Launch, World, document, grant, tarball, trust
 
 pytestmark = pytest.mark.twin
 
@@ -101,3 +102,41 @@ def test_layers_that_no_image_uses_can_be_purged(world: World) -> None:
     assert world.http("HEAD", f"/v2/{name}/blobs/{orphan}").status == 404
     assert world.http("HEAD", f"/v2/{name}/manifests/v1").status == 200
     assert world.twin.purge(SOURCE, REGION, name) == 0
+
+
+def test_creating_with_tags_or_under_a_key_takes_rights_beyond_creating(launch: Launch) -> None:
+    name, key = "made/with-care", f"arn:aws:kms:{REGION}:{SOURCE}:key/1234"
+    through = {"StringLike": {"kms:ViaService": f"ecr.{REGION}.*"}}
+    by_alias = through | {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/shop"}}
+    asked = {
+        "repositoryName": name,
+        "tags": [{"Key": "team", "Value": "shop"}],
+        "encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": key},
+    }
+    needed = ["ecr:CreateRepository", "ecr:TagResource", "kms:DescribeKey", "kms:CreateGrant", "kms:RetireGrant"]
+    with launch() as own:
+        for index, action in enumerate(needed):
+            with pytest.raises(ClientError, match=f"not authorized to perform: {action}"):
+                _as_role(own, needed[:index], through).create_repository(**asked)
+        _as_role(own, needed, through).create_repository(**asked)
+        aliased = {"encryptionType": "KMS", "kmsKey": "alias/shop"}
+        _as_role(own, needed, by_alias).create_repository(
+            **asked | {"repositoryName": f"{name}-2", "encryptionConfiguration": aliased}
+        )
+        with pytest.raises(ClientError, match="kms:DescribeKey"):
+            _as_role(own, needed, by_alias).create_repository(**asked | {"repositoryName": f"{name}-3"})
+
+
+def _as_role(own: World, actions: list[str], condition: dict[str, Any]) -> Any:
+    statements = [
+        {"Effect": "Allow", "Action": each, "Resource": "*"} | ({"Condition": condition} if "kms" in each else {})
+        for each in ["sts:GetCallerIdentity", *actions]
+    ]
+    root = f"arn:aws:iam::{SOURCE}:root"
+    policies = [{"Version": "2012-10-17", "Statement": statements}]
+    own.twin.put_role(SOURCE, {"name": "maker", "trust": trust(root), "policies": policies})
+    sts = own.client("sts")
+    return own.client(
+        "ecr",
+        session=sts.assume_role(RoleArn=f"arn:aws:iam::{SOURCE}:role/maker", RoleSessionName="maker")["Credentials"],
+    )

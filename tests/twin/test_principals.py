@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from ecr_twin.errors import Refusal
 from twin.clients import DESTINATION, SOURCE, Launch, World, allow, configuration, document, grant, trust
 
 pytestmark = pytest.mark.twin
@@ -244,3 +245,40 @@ def test_whether_a_registry_policy_grants_is_a_switch(launch: Launch, answer: st
         ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
         ecr.put_registry_policy(policyText=registry_policy("Allow", DESTINATION, "ecr:ListImages"))
         assert own.http("GET", f"/v2/{name}/tags/list", who="promoter").status == status
+
+
+POD = {"kubernetes-namespace": "transship-system", "kubernetes-service-account": "transship"}
+
+
+def test_a_pod_gets_the_role_that_trusts_it_and_its_tags_go_along_into_the_next_one(own: World) -> None:
+    trusting = {
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+        "Condition": {"StringEquals": {f"aws:RequestTag/{key}": value for key, value in POD.items()}},
+    }
+    everything = allow("ecr:*", "sts:*")
+    own.twin.put_role(SOURCE, {"name": "of-a-pod", "trust": policy(trusting), "policies": [everything]})
+    with pytest.raises(Refusal, match="sts:AssumeRole"):
+        own.twin.pod_session(f"{ROLE}/of-a-pod", POD | {"kubernetes-namespace": "other"})
+    with pytest.raises(Refusal, match="sts:AssumeRole"):
+        own.twin.pod_session(f"{ROLE}/untagged", POD)
+    sts = own.client("sts", session=own.twin.pod_session(f"{ROLE}/of-a-pod", POD))
+    with pytest.raises(ClientError, match="sts:TagSession"):
+        sts.assume_role(RoleArn=f"{ROLE}/untagged", RoleSessionName="next")
+    name = own.repository(who="promoter")
+    tagged = {"aws:PrincipalTag/kubernetes-namespace": "transship-system"}
+    statement = grant({"AWS": SOURCE}, "ecr:ListImages", StringEquals=tagged)
+    own.client("ecr", "promoter").set_repository_policy(repositoryName=name, policyText=document(statement))
+    given = sts.assume_role(RoleArn=f"{ROLE}/tagged", RoleSessionName="next")["Credentials"]
+    arguments = {"registryId": DESTINATION, "repositoryName": name}
+    assert own.client("ecr", session=given).list_images(**arguments)["imageIds"] == []
+
+
+def test_tags_that_are_said_to_be_transitive_go_along_and_others_do_not(own: World) -> None:
+    tags = [{"Key": "team", "Value": "shop"}]
+    kept = own.client("sts", session=assume(own, "tagged", Tags=tags))
+    kept.assume_role(RoleArn=f"{ROLE}/untagged", RoleSessionName="next")
+    passed = own.client("sts", session=assume(own, "tagged", Tags=tags, TransitiveTagKeys=["team"]))
+    with pytest.raises(ClientError, match="sts:TagSession"):
+        passed.assume_role(RoleArn=f"{ROLE}/untagged", RoleSessionName="next")

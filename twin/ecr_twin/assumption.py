@@ -2,7 +2,9 @@
 
 A role's trust policy is evaluated like any resource policy: across accounts the caller's identity policy must allow
 sts:AssumeRole too. The ExternalId reaches the trust policy as the condition key sts:ExternalId, the claims of a web
-identity as ``<issuer>:sub`` and ``<issuer>:aud``. Session tags need sts:TagSession as well [D: STS AssumeRole].
+identity as ``<issuer>:sub`` and ``<issuer>:aud``. Session tags need sts:TagSession as well [D: STS AssumeRole], those
+too that come along from a session whose tags are transitive, as those of EKS Pod Identity are
+[D: IAM id_session-tags, eks/pod-id-abac][F: aws-cdk-cli#762].
 """
 
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from ecr_twin.services import Services
 _DEFAULT_SECONDS = 3600
 #: Facts §5 [D: STS AssumeRole]: a role assumed with another role's session lives an hour at most.
 _CHAINED_SECONDS = 3600
+_NONE: Mapping[str, str] = {}
 _COMMON = frozenset(("RoleArn", "RoleSessionName", "DurationSeconds", "Policy"))
 
 
@@ -35,13 +38,15 @@ class Assumption:
         Raises:
             Refusal: AccessDenied or ValidationError.
         """
-        _only(params, _COMMON | {"ExternalId", "Tags"}, "AssumeRole")
+        _only(params, _COMMON | {"ExternalId", "Tags", "TransitiveTagKeys"}, "AssumeRole")
         role_arn = params["RoleArn"]
         role = self._services.directory.roles.get(role_arn)
         context = {"sts:rolesessionname": params["RoleSessionName"]}
         if "ExternalId" in params:
             context["sts:externalid"] = params["ExternalId"]
-        for action in ("sts:AssumeRole", *(["sts:TagSession"] if params.get("Tags") else [])):
+        context |= _requested(_tags(params))
+        is_tagged = params.get("Tags") or caller.transitive_tags
+        for action in ("sts:AssumeRole", *(["sts:TagSession"] if is_tagged else [])):
             if role is None or not _may(caller, role, action, context):
                 raise Refusal(
                     "AccessDenied",
@@ -53,7 +58,25 @@ class Assumption:
                 "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
             )
         assert role is not None  # noqa: S101 - the loop above has run
-        return self._open(role, params)
+        return self._open(role, params, caller.transitive_tags)
+
+    def by_service(self, service: str, role_arn: str, tags: Mapping[str, str]) -> dict[str, Any]:
+        """AssumeRole of a service of AWS for somebody, as EKS does it for a pod; its tags are transitive.
+
+        Raises:
+            Refusal: AccessDenied.
+        """
+        role = self._services.directory.roles.get(role_arn)
+        context = {"service": service, **_requested(tags)}
+        for action in ("sts:AssumeRole", "sts:TagSession"):
+            request = Request(None, action, role_arn, context)
+            if role is None or role.trust.verdict(request) is not Verdict.ALLOW:
+                raise Refusal(
+                    "AccessDenied", f"{service} is not authorized to perform: {action} on resource: {role_arn}"
+                )
+        assert role is not None  # noqa: S101 - the loop above has run
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return self._open(role, {"RoleSessionName": "pod", "Tags": listed, "TransitiveTagKeys": list(tags)})
 
     def with_web_identity(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """AssumeRoleWithWebIdentity.
@@ -84,7 +107,7 @@ class Assumption:
             "Provider": provider.arn,
         }
 
-    def _open(self, role: Role, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _open(self, role: Role, params: Mapping[str, Any], inherited: Mapping[str, str] = _NONE) -> dict[str, Any]:
         seconds, text = _seconds(params), params.get("Policy")
         if seconds > role.max_session_seconds:
             raise Refusal(
@@ -95,8 +118,8 @@ class Assumption:
                 policy.parse(text, "identity")
             except policy.PolicyError as error:
                 raise Refusal("MalformedPolicyDocument", str(error)) from error
-        tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
-        session = Session(params["RoleSessionName"], seconds, text, tags)
+        transitive = frozenset((*inherited, *params.get("TransitiveTagKeys", [])))
+        session = Session(params["RoleSessionName"], seconds, text, {**_tags(params), **inherited}, transitive)
         credential = self._services.directory.open_session(role, session)
         principal = credential.caller.principal
         return {
@@ -108,6 +131,14 @@ class Assumption:
             },
             "AssumedRoleUser": {"AssumedRoleId": principal.user_id, "Arn": principal.arn},
         }
+
+
+def _tags(params: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
+
+
+def _requested(tags: Mapping[str, str]) -> dict[str, str]:
+    return {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
 
 
 def _only(params: Mapping[str, Any], known: frozenset[str], operation: str) -> None:

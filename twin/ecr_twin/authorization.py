@@ -22,6 +22,8 @@ class Caller:
     session_policy: Document | None = None
     #: Condition keys that come with the caller and its connection, lower case.
     context: Mapping[str, str] = field(default_factory=dict)
+    #: Session tags that go along into every role that is assumed from here [D: IAM id_session-tags].
+    transitive_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

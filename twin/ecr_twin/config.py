@@ -146,6 +146,15 @@ def load(source: Config | Mapping[str, Any] | Path) -> Config:
     return config
 
 
+def read_role(account: Account, value: Mapping[str, Any]) -> Role:
+    """Read one role of an account, as the configuration has it.
+
+    Raises:
+        ConfigError: naming what is wrong with it.
+    """
+    return _role(account.id, account.partition, _Node(value, f"a role of account {account.id}"))
+
+
 def under(config: Config, answers: Profile) -> Config:
     """The same configuration with other answers to the open questions."""
     return replace(

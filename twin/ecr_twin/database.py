@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS tokens (
 CREATE TABLE IF NOT EXISTS sessions (
   access_key_id TEXT PRIMARY KEY, secret TEXT NOT NULL, session_token TEXT NOT NULL,
   role_arn TEXT NOT NULL, session_name TEXT NOT NULL, expires_at REAL NOT NULL,
-  policy TEXT, tags TEXT NOT NULL
+  policy TEXT, tags TEXT NOT NULL, transitive_tags TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS templates (
   account TEXT NOT NULL, region TEXT NOT NULL, prefix TEXT NOT NULL,

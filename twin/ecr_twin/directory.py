@@ -25,12 +25,18 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a session is opened with; ``policy`` is the text of a session policy."""
+    """What a session is opened with.
+
+    Attributes:
+        policy: text of a session policy.
+        transitive: keys of those tags that go along into every role that is assumed from the session.
+    """
 
     name: str
     seconds: int
     policy: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    transitive: frozenset[str] = frozenset()
 
 
 class Directory:
@@ -74,6 +80,7 @@ class Directory:
             access_key_id,
             session_policy=policy.parse(text, "identity") if text else None,
             context={f"aws:principaltag/{key.lower()}": value for key, value in tags.items()},
+            transitive_tags={key: tags[key] for key in json.loads(row["transitive_tags"])},
         )
         return Credential(caller, row["secret"], row["session_token"], row["expires_at"])
 
@@ -82,10 +89,11 @@ class Directory:
         access_key_id = "ASIA" + secrets.token_hex(8).upper()
         self._connection.execute(
             "INSERT INTO sessions (access_key_id, secret, session_token, role_arn, session_name, expires_at, policy,"
-            " tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " tags, transitive_tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 access_key_id, self._secret(30), self._secret(240), role.arn, session.name,
                 self._clock() + session.seconds, session.policy, json.dumps(dict(session.tags)),
+                json.dumps(sorted(session.transitive)),
             ),
         )  # fmt: skip
         credential = self.credential(access_key_id)
@@ -110,6 +118,10 @@ class Directory:
         _, _, resource = name.partition(":assumed-role/")
         account, role = name.split(":")[4:5], resource.partition("/")[0]
         return bool(role) and any((item.account, item.name) == (account[0], role) for item in self.roles.values())
+
+    def put_role(self, role: Role) -> None:
+        """Add a role, or give one that exists another trust policy and other policies; its sessions go on."""
+        self.roles[role.arn] = role
 
     def delete_role(self, arn: str) -> str | None:
         """Forget a role with its sessions; gives the unique id by which policies go on naming it (R4, facts §5)."""

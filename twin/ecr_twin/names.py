@@ -84,6 +84,10 @@ class Registry:
         """Give the ARN that policies use for a repository."""
         return f"arn:{partition(self.region)}:ecr:{self.region}:{self.account}:repository/{name}"
 
+    def key_arn(self, key: str) -> str:
+        """Give the ARN that policies use for a KMS key of the same account and Region."""
+        return f"arn:{partition(self.region)}:kms:{self.region}:{self.account}:key/{key}"
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

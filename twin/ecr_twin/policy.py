@@ -24,10 +24,13 @@ Kind = Literal["identity", "repository", "registry", "trust"]
 #: from an AWS service, and through a VPC endpoint only when the connection says so). Lower case: keys ignore case.
 KNOWN_KEYS = frozenset((
     "aws:principalarn", "aws:principalorgid", "aws:principalaccount", "aws:sourcearn", "aws:sourceaccount",
-    "aws:sourcevpce", "sts:externalid", "sts:rolesessionname",
+    "aws:sourcevpce", "sts:externalid", "sts:rolesessionname", "kms:viaservice", "kms:resourcealiases",
 ))  # fmt: skip
-_TAG_KEY = "aws:principaltag/"
-_OPERATOR = re.compile(r"(?P<type>String|Arn)(?P<negated>Not)?(?P<match>Equals|Like)(?P<if_exists>IfExists)?")
+_TAG_KEYS = ("aws:principaltag/", "aws:requesttag/")
+# No key has several values here, so one of any is that one.
+_OPERATOR = re.compile(
+    r"(?:ForAnyValue:)?(?P<type>String|Arn)(?P<negated>Not)?(?P<match>Equals|Like)(?P<if_exists>IfExists)?"
+)
 _ACCOUNT = re.compile(r"\d{12}")
 _ROOT = re.compile(r"arn:[a-z-]+:iam::(?P<account>\d{12}):root")
 _ARN_PARTS = 6
@@ -121,10 +124,12 @@ class Principals:
     services: frozenset[str] = frozenset()
     federated: frozenset[str] = frozenset()
 
-    def match(self, principal: Principal | None, federated: str | None) -> Verdict:
+    def match(self, principal: Principal | None, context: Mapping[str, str]) -> Verdict:
         """Say how the element covers the caller: by name, by account, or not at all."""
-        if federated is not None:
-            return Verdict.ALLOW if federated in self.federated else Verdict.SILENT
+        if "federated" in context:
+            return Verdict.ALLOW if context["federated"] in self.federated else Verdict.SILENT
+        if "service" in context:
+            return Verdict.ALLOW if context["service"] in self.services else Verdict.SILENT
         if principal is None:
             return Verdict.SILENT
         if self.everyone or principal.names & self.arns:
@@ -152,7 +157,7 @@ class Statement:
             return Verdict.SILENT
         covered = Verdict.ALLOW
         if self.principals is not None:
-            covered = self.principals.match(request.principal, request.context.get("federated"))
+            covered = self.principals.match(request.principal, request.context)
         if covered is Verdict.SILENT:
             return Verdict.SILENT
         return Verdict.DENY if self.effect == "Deny" else covered
@@ -291,7 +296,7 @@ def _conditions(block: Any) -> list[Condition]:
         for key, values in keys.items():
             name = key.lower()
             # Keys of an OIDC provider are spelt <issuer>:sub and <issuer>:aud.
-            if name not in KNOWN_KEYS and not name.endswith((":sub", ":aud")) and not name.startswith(_TAG_KEY):
+            if name not in KNOWN_KEYS and not name.endswith((":sub", ":aud")) and not name.startswith(_TAG_KEYS):
                 raise PolicyError(f"The condition key {key} is not evaluated by ecr-twin.")
             conditions.append(Condition(operator, name, _strings(values)))
     return conditions

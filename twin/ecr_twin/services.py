@@ -2,6 +2,7 @@
 
 import copy
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,6 +28,7 @@ from ecr_twin.repositories import Repositories, Repository, missing
 from ecr_twin.templates import Templates
 from ecr_twin.tokens import Lifetime, Tokens
 
+_NOTHING: Mapping[str, str] = {}
 #: Names under which documents of a whole registry are kept among its settings.
 REGISTRY_POLICY, SIGNING = "(registry policy)", "(signing configuration)"
 
@@ -108,9 +110,9 @@ class Services:
         """Refuse a call that no policy allows, for actions that need no existing repository (A9 with ``*``)."""
         self._require(self._question(call, action, resource, call.registry.account, None))
 
-    def allows(self, caller: Caller, action: str, resource: str) -> str | None:
+    def allows(self, caller: Caller, action: str, resource: str, context: Mapping[str, str] = _NOTHING) -> str | None:
         """Ask the caller's own policies about an action of another service; gives the denial, None for yes."""
-        return denial(Question(caller, action, resource, caller.principal.account))
+        return denial(Question(caller, action, resource, caller.principal.account, context=context))
 
     def throttle(self, call: Call, action: str) -> None:
         """Refuse a call that comes too soon after others (Q1, Q2).

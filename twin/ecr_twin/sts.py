@@ -29,6 +29,7 @@ _INTEGERS = frozenset(("DurationSeconds",))
 _BAD_REQUESTS = frozenset((
     "ValidationError", "InvalidIdentityToken", "ExpiredTokenException", "MalformedPolicyDocument",
 ))  # fmt: skip
+_KEY = re.compile(r"TransitiveTagKeys\.member\.[1-9]\d?")
 _TAG = re.compile(r"Tags\.member\.(?P<index>[1-9]\d?)\.(?P<part>Key|Value)")
 
 
@@ -108,6 +109,9 @@ def _params(shape: Any, form: Mapping[str, str]) -> dict[str, Any]:
             index = int(match["index"])
             tags.extend({} for _ in range(index - len(tags)))
             tags[index - 1][match["part"]] = value
+            continue
+        if match := _KEY.fullmatch(name):
+            given.setdefault("TransitiveTagKeys", []).append(value)
             continue
         head = name.split(".")[0]
         if head != name:  # another list or structure; nobody here takes one

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from ecr_twin import config as configuration
 from ecr_twin import control
 from ecr_twin import profile as profiles
+from ecr_twin.assumption import Assumption
 from ecr_twin.directory import Clock
 from ecr_twin.events import Events
 from ecr_twin.faults import Faults
@@ -94,6 +95,23 @@ class Twin:
     def delete_role(self, arn: str) -> str:
         """Delete a role; gives the AROA id that policies show from now on (R4)."""
         return self._in_loop(lambda: control.delete_role(self._server.services, arn))
+
+    def put_role(self, account: str, role: Mapping[str, Any]) -> None:
+        """Add a role as the configuration has it, or give one that exists other policies; its sessions go on."""
+        services = self._server.services
+        parsed = configuration.read_role(services.config.accounts[account], role)
+        self._in_loop(lambda: services.directory.put_role(parsed))
+
+    def pod_session(self, role_arn: str, tags: Mapping[str, str]) -> dict[str, Any]:
+        """Credentials as EKS Pod Identity gets them for a pod, with its session tags, which are transitive.
+
+        Raises:
+            Refusal: the role's trust policy does not let it.
+        """
+        services = self._server.services
+        service = "pods.eks.amazonaws.com"
+        answer = self._in_loop(lambda: Assumption(services).by_service(service, role_arn, tags))
+        return dict(answer["Credentials"])
 
     def proxy_through(self, endpoint: str) -> str:
         """URL for HTTPS_PROXY of a client that comes through a VPC endpoint (``aws:SourceVpce``)."""

@@ -1,16 +1,20 @@
-"""What each thing this project does needs of IAM, in one place (ecr.md §5).
+"""Who needs which IAM actions for what, in one place (ecr.md §5); what each action is for is said by `actions`.
 
-Messages, documents and tests take their actions from here; a test promotes with these permissions and no others, so
-that they cannot drift from what the code calls.
+Messages, documents, printed policies and tests take their actions from here; tests promote with these permissions and
+no others, so that they cannot drift from what the code calls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from transship.aws.hosts import EcrHost
 from transship.denials import whom
 from transship.oci.reference import Repository
+from transship.promotion.desired import RepositorySettings
+
+VERSION = "2012-10-17"
+"""Of every policy document that is written here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,7 @@ class Permission:
 
     Attributes:
         purpose: what they are for, as the end of "may not ...".
-        actions: of IAM.
+        actions: of IAM, each a key of `actions.ACTIONS`.
         everywhere: they cannot be limited to a repository.
     """
 
@@ -42,11 +46,12 @@ PULL = Permission("pull", ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage
 """Across accounts both policies have to allow it."""
 LIST = Permission("tell which images there are", ("ecr:DescribeImages", "ecr:ListImages"))
 """Wanted and not needed: without it an archived image cannot be told from a missing one."""
+LOOK_INTO = Permission("see what is there", ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"))
+"""What of `PUSH` reads; enough to plan."""
 PUSH = Permission(
     "push",
     (
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:BatchGetImage",
+        *LOOK_INTO.actions,
         "ecr:InitiateLayerUpload",
         "ecr:UploadLayerPart",
         "ecr:CompleteLayerUpload",
@@ -54,11 +59,53 @@ PUSH = Permission(
     ),
 )
 LOOK = Permission("see whether the repository exists", ("ecr:DescribeRepositories",))
-CREATE = Permission("create the repository", ("ecr:CreateRepository", "ecr:TagResource"))
+FIND = Permission("find the repositories that match", ("ecr:DescribeRepositories",))
+"""A listing: of all repositories of a registry, or none."""
+CREATE = Permission("create the repository", ("ecr:CreateRepository",))
 """Only with destinationRepository.create."""
+TAG = Permission("tag the repository", ("ecr:TagResource",))
+"""With destinationRepository.tags: also to create it with them."""
+USE_KEY = Permission(
+    "create the repository under its KMS key", ("kms:CreateGrant", "kms:DescribeKey", "kms:RetireGrant")
+)
+"""Only where repositories are created under a key of one's own; what ECR has of a key, it has by grants afterwards."""
+SEE_STATEMENT = Permission("read the repository's policy", ("ecr:GetRepositoryPolicy",))
+KEEP_STATEMENT = Permission(
+    "keep our statement in the repository's policy", (*SEE_STATEMENT.actions, "ecr:SetRepositoryPolicy")
+)
+"""Only with sourceAccess.managePolicy."""
 
 SOURCE = (TOKEN, PULL)
 DESTINATION = (TOKEN, PUSH, LOOK)
+
+
+def of_settings(settings: RepositorySettings) -> Iterator[Permission]:
+    """What a policy's `destinationRepository` takes beyond `DESTINATION`; the KMS key apart."""
+    writes = settings.create or settings.mend
+    if settings.create:
+        yield CREATE
+    if settings.tags:
+        yield Permission("compare the repository's tags", ("ecr:ListTagsForResource",))
+        if writes:
+            yield TAG
+    if settings.lifecycle_policy:
+        yield Permission("compare the lifecycle policy", ("ecr:GetLifecyclePolicy",))
+        if writes:
+            yield Permission("set the lifecycle policy", ("ecr:PutLifecyclePolicy",))
+    if settings.policy:
+        yield Permission("compare the repository's policy", ("ecr:GetRepositoryPolicy",))
+        if writes:
+            yield Permission("set the repository's policy", ("ecr:SetRepositoryPolicy",))
+    # What CreateRepository takes itself is changed only where it is to be mended.
+    if settings.mend and settings.image_tag_mutability:
+        yield Permission("mend the tag mutability", ("ecr:PutImageTagMutability",))
+    if settings.mend and settings.scan_on_push is not None:
+        yield Permission("mend scanning on push", ("ecr:PutImageScanningConfiguration",))
+
+
+def to_create(settings: RepositorySettings) -> Permission:
+    """What creating a repository with these settings takes."""
+    return Permission(CREATE.purpose, CREATE.actions + (TAG.actions if settings.tags else ()))
 
 
 def arn_of(repository: Repository) -> str:
@@ -70,9 +117,14 @@ def arn_of(repository: Repository) -> str:
     host = EcrHost.of(repository.registry)
     if host is None:
         raise ValueError(f"{repository.registry} is not an ECR registry")
-    return f"arn:{host.partition}:ecr:{host.region}:{host.account}:repository/{repository.path}"
+    return arn_in(host, repository.path)
+
+
+def arn_in(host: EcrHost, path: str) -> str:
+    """The ARN of a repository of a registry, or of those that a pattern of IAM matches."""
+    return f"arn:{host.partition}:ecr:{host.region}:{host.account}:repository/{path}"
 
 
 def document(permissions: Iterable[Permission], repository: Repository) -> dict[str, Any]:
     """A policy document with these permissions for one repository."""
-    return {"Version": "2012-10-17", "Statement": [each.statement(repository) for each in permissions]}
+    return {"Version": VERSION, "Statement": [each.statement(repository) for each in permissions]}

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from transship.aws.hosts import EcrHost
-from transship.aws.permissions import CREATE, LOOK, PULL, PUSH, TOKEN, Permission, arn_of
+from transship.aws.permissions import LOOK, PULL, PUSH, TOKEN, Permission, arn_of, to_create
 from transship.cli.ecr_repository import EcrRepository
 from transship.cli.output import Colour, clean, paint
 from transship.cli.registries import AwsRegistries
@@ -166,9 +166,10 @@ class _Look:
             yield self._unchecked(PUSH, reference.repository)
 
     def _no_repository(self, repository: Repository) -> Step:
-        if self._policy.destination_repository.create:
+        settings = self._policy.destination_repository
+        if settings.create:
             will = f"{repository} does not exist and will be created"
-            return Step("destination repository", Finding.OK, will, CREATE.statement(repository), OWN)
+            return Step("destination repository", Finding.OK, will, to_create(settings).statement(repository), OWN)
         hint = f"{repository} does not exist: create it, or set destinationRepository.create in the policy"
         return Step("destination repository", Finding.MISSING, hint)
 

@@ -8,6 +8,7 @@ import typer
 
 from transship.cli.command import command
 from transship.cli.output import Output
+from transship.cli.policy_iam import iam
 from transship.cli.policy_options import Files
 from transship.cli.policy_rules import decide, lint
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(lint)
 app.command("test")(decide)
+app.command()(iam)
 
 Paths = Annotated[
     list[str] | None, typer.Argument(help="Repositories, by their path in the source registry: shop/checkout")

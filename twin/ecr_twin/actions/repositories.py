@@ -14,7 +14,11 @@ _PAGE = 100
 async def create_repository(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     """Create a repository (R2, R3)."""
     name = params["repositoryName"]
-    services.authorize(call, "ecr:CreateRepository", call.registry.repository_arn(name))
+    arn = call.registry.repository_arn(name)
+    services.authorize(call, "ecr:CreateRepository", arn)
+    if params.get("tags"):  # [F: k8s-image-swapper#416, a notice of AWS]
+        services.authorize(call, "ecr:TagResource", arn)
+    _require_key(services, call, params.get("encryptionConfiguration", {}))
     mutability = params.get("imageTagMutability", "MUTABLE")
     filters = exclusion_filters(mutability, params.get("imageTagMutabilityExclusionFilters"))
     repository = services.repositories.create(
@@ -31,6 +35,21 @@ async def create_repository(services: Services, call: Call, params: Mapping[str,
         )
     )
     return {"repository": described(services, repository)}
+
+
+def _require_key(services: Services, call: Call, encryption: Mapping[str, Any]) -> None:
+    """Refuse a creator who may not use the customer's key [D:encryption-at-rest]; the key's own policy says yes."""
+    key = encryption.get("kmsKey")
+    if key is None:
+        return
+    name = key.rpartition(":")[2]
+    alias = name if name.startswith("alias/") else None
+    arn = call.registry.key_arn("of-that-alias" if alias else name.removeprefix("key/"))
+    context = {"kms:viaservice": f"ecr.{call.registry.region}.amazonaws.com"}
+    context |= {"kms:resourcealiases": alias} if alias else {}
+    for action in ("kms:DescribeKey", "kms:CreateGrant", "kms:RetireGrant"):
+        if reason := services.allows(call.caller, action, arn, context):
+            raise Refusal("KmsException", reason)
 
 
 async def describe_repositories(services: Services, call: Call, params: Mapping[str, Any]) -> dict[str, Any]:

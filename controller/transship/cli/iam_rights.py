@@ -1,0 +1,79 @@
+"""What `transship policy iam` works with: rights in AWS from PromotionPolicies, printed as they are asked for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import typer
+
+from transship.aws.hosts import EcrHost
+from transship.aws.pod import Pod, account_of
+from transship.aws.rights import Rights, rights_of
+from transship.cli.configuration import read_files
+from transship.cli.iam_cloudformation import as_cloudformation
+from transship.cli.iam_document import as_document, as_table
+from transship.cli.iam_terraform import as_terraform
+from transship.cli.output import Format, Output
+from transship.cli.policy_iam import IamFormat, OperatorOptions
+from transship.errors import NeedsHuman, Reason
+from transship.promotion.desired import ROLE_ARN
+from transship.promotion.policy import PromotionPolicy
+
+
+def print_rights(
+    files: Iterable[str], operator: OperatorOptions, output: IamFormat, account: str, *, read_only: bool
+) -> None:
+    """Print what the policies of files need; what should be known about it goes to standard error.
+
+    Raises:
+        PolicyError, NeedsHuman: the policies or the options cannot be used.
+    """
+    policies = read_files(files).policies
+    role = operator.operator_role or _default_role(policies)
+    if not ROLE_ARN.match(role):
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST, f"--operator-role {role[:80]!r} must be like arn:aws:iam::222222222222:role/name"
+        )
+    pod = Pod(operator.namespace, operator.service_account, operator.oidc_issuer, operator.cluster_arn)
+    rights = _only(account, rights_of(policies, role, pod, read_only=read_only))
+    _show(rights, output)
+    if output in {IamFormat.TABLE, IamFormat.CLOUDFORMATION}:
+        for note in rights.notes:
+            typer.echo(f"note: {note}", err=True)
+    if operator.operator_role is None:
+        typer.echo(f"note: --operator-role is taken to be {role}", err=True)
+
+
+def _show(rights: Rights, output: IamFormat) -> None:
+    if output is IamFormat.TERRAFORM:
+        typer.echo(as_terraform(rights))
+    elif output is IamFormat.CLOUDFORMATION:
+        typer.echo(as_cloudformation(rights))
+    else:
+        Output(Format(output)).show(as_document(rights), lambda: as_table(rights))
+
+
+def _default_role(policies: Sequence[PromotionPolicy]) -> str:
+    """The operator's role where the operator can be taken to run in the destination's account.
+
+    Raises:
+        NeedsHuman: it cannot.
+    """
+    hosts = {EcrHost.of(each.destination.registry) for each in policies}
+    accounts = {(host.partition, host.account) for host in hosts if host is not None}
+    if len(accounts) != 1 or any(each.destination.role_arn for each in policies):
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            "the policies do not tell in which account the operator runs; name its role with --operator-role",
+        )
+    ((partition, account),) = accounts
+    return f"arn:{partition}:iam::{account}:role/transship"
+
+
+def _only(account: str, rights: Rights) -> Rights:
+    if not account:
+        return rights
+    return replace(
+        rights,
+        roles=tuple(each for each in rights.roles if account_of(each.arn) == account),
+        shared=tuple(each for each in rights.shared if each.host.account == account),
+    )
