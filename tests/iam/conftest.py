@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from aws.fleet import Desk, World, in_parallel, unhurried
 from ecr_twin import Twin
 from iam.topologies import DEVELOPMENT, KEY, POD, PRODUCTION, REGION, TOOLS, Topology, host
-from oci.images import artifact, image
+from oci.images import Content, artifact, image
 from oci.store_contract import push
 from promotion.world import policy as any_policy
 from transship.aws.rights import Rights
@@ -31,7 +31,7 @@ from twin.test_principals import ISSUER, public
 LOADER = botocore.loaders.create_loader()
 EVERYTHING = {
     "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": ["ecr:*", "kms:*"], "Resource": "*"}],
+    "Statement": [{"Effect": "Allow", "Action": ["ecr:*", "kms:*", "sts:*"], "Resource": "*"}],
 }
 OWNERS = {DEVELOPMENT: "ci", PRODUCTION: "owner"}
 """Who may do everything in an account: what others have done before, and an independent look."""
@@ -66,6 +66,10 @@ def iam_twin(
     config = {"regions": [REGION], "accounts": accounts, "profile": {"pullNeedsAvailability": True}}
     with Twin(config, tmp_path_factory.mktemp("iam") / "state", distribution_binary) as twin:
         yield twin
+
+
+def _image(name: str) -> Content:
+    return image([b"layer of " + name.encode()])
 
 
 @dataclass
@@ -109,9 +113,22 @@ class Accounts:
         key, secret = _keys(OWNERS[account])
         return self._environment({"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret})
 
+    def as_somebody(self, role: str) -> AwsRegistries:
+        """As a role that somebody of its account has assumed, as a pipeline does."""
+        key, secret = _keys(OWNERS[role.split(":")[4]])
+        core = botocore.session.Session()
+        core.register_component("data_loader", LOADER)
+        session = boto3.Session(key, secret, region_name=REGION, botocore_session=core)
+        config = Config(proxies={"https": self.twin.proxy_url})
+        sts = session.client("sts", config=config, verify=str(self.twin.ca_path))
+        self.clients.append(sts)
+        return self._with(sts.assume_role(RoleArn=role, RoleSessionName="pipeline")["Credentials"])
+
     def as_pod(self, role: str) -> AwsRegistries:
         """As the operator's pod: by the role that EKS Pod Identity assumes for it."""
-        given = self.twin.pod_session(role, TAGS)
+        return self._with(self.twin.pod_session(role, TAGS))
+
+    def _with(self, given: Mapping[str, str]) -> AwsRegistries:
         return self._environment(
             {
                 "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
@@ -128,13 +145,20 @@ class Accounts:
         """NAME of a new source repository with a signed image v1."""
         name = f"shop/n{uuid.uuid4().hex[:12]}"
         self.owner(DEVELOPMENT).create_repository(repositoryName=name)
-        built = image([b"layer of " + name.encode()])
+        built = _image(name)
         elsewhere = any_policy(source={"registry": host(TOOLS)}, destination={"registry": host(DEVELOPMENT)})
         store = self.as_owner(DEVELOPMENT).destination(elsewhere, Repository.of(Registry(host(DEVELOPMENT)), name))
         push(store, built, Tag("v1"))
         signature = artifact(built.root.descriptor, b"signature of " + name.encode())
         push(store, signature, signature.root.descriptor.digest)
         return name
+
+    def hold(self, name: str) -> None:
+        """Have the image at the destination already, without its signature."""
+        store = self.as_owner(PRODUCTION).destination(
+            any_policy(), Repository.of(Registry(host(PRODUCTION)), f"apps/{name}")
+        )
+        push(store, _image(name), Tag("v1"))
 
     def share(self, name: str, *statements: Mapping[str, Any]) -> None:
         """Set the policy of a source repository, as its owner does by hand or by Terraform."""

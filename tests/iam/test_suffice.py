@@ -3,7 +3,7 @@
 import copy
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,19 @@ class Missing:
     where: str
     index: int
     action: str
+    spec: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.topology.letter}-{self.role.rpartition('/')[2]}-{self.where}-{self.action}"
 
     @property
     def statement(self) -> dict[str, Any]:
-        (role,) = (each for each in self.topology.rights().roles if each.arn == self.role)
+        (role,) = (each for each in self.topology.rights(**self.spec).roles if each.arn == self.role)
         found: dict[str, Any] = getattr(role, self.where)[self.index]
         return found
 
     def rights(self) -> Rights:
-        rights = self.topology.rights()
+        rights = self.topology.rights(**self.spec)
         return replace(rights, roles=tuple(self._without(each) for each in rights.roles))
 
     def _without(self, role: RoleRights) -> RoleRights:
@@ -66,11 +67,11 @@ def without(statement: dict[str, Any], action: str) -> dict[str, Any]:
     return changed
 
 
-def every_action(topology: Topology, where: str) -> Iterator[Missing]:
-    for role in topology.rights().roles:
+def every_action(topology: Topology, where: str, **spec: Any) -> Iterator[Missing]:
+    for role in topology.rights(**spec).roles:
         for index, statement in enumerate(getattr(role, where)):
             for action in listed(statement["Action"]):
-                yield Missing(topology, role.arn, where, index, action)
+                yield Missing(topology, role.arn, where, index, action, spec)
 
 
 def once(missing: Iterable[Missing]) -> list[Missing]:

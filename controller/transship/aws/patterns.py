@@ -4,6 +4,7 @@ IAM's wildcards know no path parts: `*` stands for any run of characters, slashe
 that says less, the narrowest is taken that IAM can say.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,18 +12,17 @@ from transship.aws.hosts import EcrHost
 from transship.promotion.glob import Glob
 from transship.promotion.policy import Endpoint
 
+_DEEP = re.compile(r"\*{2,}")
+
 
 def is_exact(glob: Glob) -> bool:
     """Whether IAM can say what a pattern says."""
-    return "?" not in glob.pattern and "*" not in glob.pattern.replace("**", "")
+    return "?" not in glob.pattern and "*" not in _DEEP.sub("", glob.pattern)
 
 
 def _iam_pattern(glob: Glob) -> str:
     """The narrowest pattern of IAM that matches all that a pattern matches."""
-    pattern = glob.pattern
-    while "**" in pattern:
-        pattern = pattern.replace("**", "*")
-    return pattern
+    return _DEEP.sub("*", glob.pattern)
 
 
 def iam_patterns(endpoint: Endpoint, globs: Iterable[Glob]) -> list[str]:

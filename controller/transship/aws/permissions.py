@@ -46,6 +46,8 @@ PULL = Permission("pull", ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage
 """Across accounts both policies have to allow it."""
 LIST = Permission("tell which images there are", ("ecr:DescribeImages", "ecr:ListImages"))
 """Wanted and not needed: without it an archived image cannot be told from a missing one."""
+RESOLVE = Permission("see what is to be copied", ("ecr:BatchGetImage",))
+"""What of `PULL` planning takes."""
 LOOK_INTO = Permission("see what is there", ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"))
 """What of `PUSH` reads; enough to plan."""
 PUSH = Permission(

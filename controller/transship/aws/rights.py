@@ -25,6 +25,7 @@ from transship.aws.permissions import (
     LOOK,
     LOOK_INTO,
     PULL,
+    RESOLVE,
     SEE_STATEMENT,
     TOKEN,
     USE_KEY,
@@ -191,7 +192,8 @@ class _Gathered:
         reader.tasks[f"reads the source of {policy.name}"] = None
         reader.allow("Token", TOKEN.actions, ["*"])
         describe = LIST.actions if policy.source_access.describe else ()
-        reader.allow("ReadSource", (*PULL.actions, *describe), (arn_in(host, each) for each in where))
+        read = RESOLVE if self._read_only else PULL
+        reader.allow("ReadSource", (*read.actions, *describe), (arn_in(host, each) for each in where))
         grant = grant_to(account_of(arn), policy)
         if policy.source_access.manage_policy and grant is not None:
             self._editor(policy, host)
@@ -236,12 +238,12 @@ class _Gathered:
             )
         writer, settings = self._roles[arn], policy.destination_repository
         where = [arn_in(host, each) for each in iam_patterns(policy.destination, policy.repositories)]
-        writer.allow("Token", TOKEN.actions, ["*"])
-        if self._read_only:
+        if self._read_only:  # of the destination, planning asks the ECR API alone, which takes no token
             writer.tasks[f"looks into the destination of {policy.name}"] = None
             writer.allow("LookIntoDestination", (*LOOK_INTO.actions, *LOOK.actions), where)
             return
         writer.tasks[f"writes the destination of {policy.name}"] = None
+        writer.allow("Token", TOKEN.actions, ["*"])
         needed: tuple[Permission, ...] = (*(each for each in DESTINATION if each is not TOKEN), *of_settings(settings))
         writer.allow("WriteDestination", (action for each in needed for action in each.actions), where)
         if settings.create and settings.encryption is not None and settings.encryption.kms_key:

@@ -48,7 +48,7 @@ def _parts(rights: Rights) -> Iterator[str]:
     for role in rights.roles:
         rows = [
             *(row for each in role.statements for row in _rows("its policy", each)),
-            *(row for each in role.trust for row in _rows("its trust policy", each, _who(each))),
+            *(row for each in role.trust for row in _trusting(each)),
         ]
         yield f"{role.arn}\n{', '.join(role.tasks)}\n{table(_COLUMNS, rows)}"
     for shared in rights.shared:
@@ -62,6 +62,12 @@ def _rows(where: str, statement: Json, resource: str = "") -> Iterator[tuple[str
     for action in listed(statement["Action"]):
         for each in [resource] if resource else listed(statement["Resource"]):
             yield where, action, each, ACTIONS[action].why
+
+
+def _trusting(statement: Json) -> Iterator[tuple[str, str, str, str]]:
+    is_role = "AWS" in statement["Principal"]
+    for where, action, who, why in _rows("its trust policy", statement, _who(statement)):
+        yield where, action, who, why if is_role else "let the operator's pod be this role"
 
 
 def _who(statement: Json) -> str:

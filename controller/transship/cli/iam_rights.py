@@ -1,5 +1,6 @@
 """What `transship policy iam` works with: rights in AWS from PromotionPolicies, printed as they are asked for."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,10 @@ from transship.errors import NeedsHuman, Reason
 from transship.promotion.desired import ROLE_ARN
 from transship.promotion.policy import PromotionPolicy
 
+_ACCOUNT = r"[0-9]{12}", "111111111111"
+_ISSUER = r"https://[A-Za-z0-9._/-]+", "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF"
+_CLUSTER = r"arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+", "arn:aws:eks:REGION:ACCOUNT:cluster/NAME"
+
 
 def print_rights(
     files: Iterable[str], operator: OperatorOptions, output: IamFormat, account: str, *, read_only: bool
@@ -27,6 +32,13 @@ def print_rights(
     Raises:
         PolicyError, NeedsHuman: the policies or the options cannot be used.
     """
+    for name, text, form in (
+        ("account", account, _ACCOUNT),
+        ("oidc-issuer", operator.oidc_issuer, _ISSUER),
+        ("cluster-arn", operator.cluster_arn, _CLUSTER),
+    ):
+        if text and not re.fullmatch(form[0], text):
+            raise NeedsHuman(Reason.INVALID_REQUEST, f"--{name} {text[:80]!r} must be like {form[1]}")
     policies = read_files(files).policies
     role = operator.operator_role or _default_role(policies)
     if not ROLE_ARN.match(role):
@@ -72,8 +84,8 @@ def _default_role(policies: Sequence[PromotionPolicy]) -> str:
 def _only(account: str, rights: Rights) -> Rights:
     if not account:
         return rights
-    return replace(
-        rights,
-        roles=tuple(each for each in rights.roles if account_of(each.arn) == account),
-        shared=tuple(each for each in rights.shared if each.host.account == account),
-    )
+    roles = tuple(each for each in rights.roles if account_of(each.arn) == account)
+    shared = tuple(each for each in rights.shared if each.host.account == account)
+    if not roles and not shared:
+        raise NeedsHuman(Reason.INVALID_REQUEST, f"the policies need nothing of account {account}")
+    return replace(rights, roles=roles, shared=shared)

@@ -7,6 +7,7 @@ from typing import Any
 
 from transship.aws.pod import account_of
 from transship.aws.rights import Rights, RoleRights, SharedSource, document_of
+from transship.cli.output import clean
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 
@@ -19,12 +20,13 @@ def as_terraform(rights: Rights) -> str:
 
 def _blocks(rights: Rights, *, is_one: bool) -> Iterator[str]:
     if rights.notes:
-        yield "\n".join(f"# {each}" for each in rights.notes)
+        yield "\n".join(f"# {clean(each)}" for each in rights.notes)
     for role in rights.roles:
         yield _role(role, "" if is_one else _provider(account_of(role.arn)))
     for each in rights.shared:
         if each.is_kept:
-            yield f"# {each.policy}: the operator keeps the policy of the repositories {', '.join(each.patterns)}."
+            paths = ", ".join(each.patterns)
+            yield f"# {clean(each.policy)}: the operator keeps the policy of the repositories {paths}."
         else:
             yield _shared(each, "" if is_one else _provider(each.host.account))
 
@@ -36,7 +38,7 @@ def _provider(account: str) -> str:
 def _role(role: RoleRights, provider: str) -> str:
     *path, name = role.arn.partition(":role/")[2].split("/")
     label = _label(f"{'_'.join([*path, name])}_{account_of(role.arn)}")
-    said = f"# {role.arn}: {', '.join(role.tasks)}."
+    said = clean(f"# {role.arn}: {', '.join(role.tasks)}.")
     if role.trust_policy is None:
         # Who becomes it is not known here, so it is there already.
         return (

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from transship.cli.command import OptionGroup, command
+from transship.cli.command import command
+from transship.cli.options import OptionGroup
 
 
 class IamFormat(StrEnum):
