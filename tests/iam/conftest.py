@@ -124,9 +124,9 @@ class Accounts:
         self.clients.append(sts)
         return self._with(sts.assume_role(RoleArn=role, RoleSessionName="pipeline")["Credentials"])
 
-    def as_pod(self, role: str) -> AwsRegistries:
-        """As the operator's pod: by the role that EKS Pod Identity assumes for it."""
-        return self._with(self.twin.pod_session(role, TAGS))
+    def as_pod(self, role: str, **tags: str) -> AwsRegistries:
+        """As the operator's pod, or another: by the role that EKS Pod Identity assumes for it."""
+        return self._with(self.twin.pod_session(role, TAGS | tags))
 
     def _with(self, given: Mapping[str, str]) -> AwsRegistries:
         return self._environment(

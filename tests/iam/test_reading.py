@@ -10,13 +10,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from ecr_twin.errors import Refusal
 from iam.conftest import Accounts, promote
 from iam.test_suffice import Missing, every_action, without
-from iam.topologies import DEVELOPMENT, PRODUCTION, A, B, Topology, host
+from iam.topologies import DEVELOPMENT, PRODUCTION, A, B, C, Topology, host
 from transship.aws.rights import Rights, RoleRights
 from transship.cli.app import app
+from transship.cli.iam_document import listed
 from transship.errors import NeedsHuman
-from transship.oci.reference import Registry, Repository
+from transship.oci.reference import Registry, Repository, Tag
 
 pytestmark = pytest.mark.twin
 PLANNER = f"arn:aws:iam::{PRODUCTION}:role/release"
@@ -89,6 +91,37 @@ def test_who_may_not_see_repositories_is_not_told_that_one_will_be_created(plan:
     seen = json.loads(plan(missing.topology, missing.topology.rights(**missing.spec), exists=False).stdout)
     unseen = json.loads(plan(missing.topology, missing.rights(), exists=False).stdout)
     assert [len(each["plans"][0]["totals"]["createsRepositories"]) for each in (seen, unseen)] == [1, 0]
+
+
+WEBHOOK = f"arn:aws:iam::{PRODUCTION}:role/transship-admission"
+
+
+@pytest.mark.parametrize("topology", [A, C], ids=["by its own role", "by the role that the policy names"])
+def test_the_webhook_sees_destinations_and_nothing_else(accounts: Accounts, topology: Topology) -> None:
+    rights = topology.rights(admission=WEBHOOK)
+    (webhook,) = (each for each in rights.roles if each.arn == WEBHOOK)
+    accounts.grant(rights)
+    name = accounts.build()
+    accounts.drifted(name)
+    accounts.hold(name)
+    here, there = (
+        Repository.of(Registry(host(PRODUCTION)), f"apps/{name}"),
+        Repository.of(Registry(host(DEVELOPMENT)), name),
+    )
+    registries = accounts.as_pod(WEBHOOK, **{"kubernetes-service-account": "transship-admission"})
+    assert registries.destination(topology.policy(), here).resolve(Tag("v1")) is not None
+    with pytest.raises(NeedsHuman, match=":assumed-role/transship-admission/pod may not ecr:BatchGetImage"):
+        registries.source(topology.policy(), there).resolve(Tag("v1"))
+    lacks = {"ecr:BatchGetImage", "sts:AssumeRole"} & {a for s in webhook.statements for a in listed(s["Action"])}
+    for action in lacks:
+        accounts.grant(
+            replace(rights, roles=tuple(_without(each, action if each is webhook else None) for each in rights.roles))
+        )
+        registries = accounts.as_pod(WEBHOOK, **{"kubernetes-service-account": "transship-admission"})
+        with pytest.raises(NeedsHuman, match=f":assumed-role/transship-admission/pod may not {action}"):
+            registries.destination(topology.policy(), here).resolve(Tag("v1"))
+    with pytest.raises(Refusal, match="sts:AssumeRole"):
+        accounts.as_pod(WEBHOOK)  # the operator's ServiceAccount
 
 
 @pytest.mark.parametrize("action", [None, "ecr:DescribeImages"])

@@ -86,8 +86,8 @@ class Topology:
     def policy(self, **spec: Any) -> PromotionPolicy:
         return parse_policy(self.resource(**spec))
 
-    def rights(self, *, read_only: bool = False, pod: Pod = POD, **spec: Any) -> Rights:
-        return rights_of([self.policy(**spec)], self.operator, pod, read_only=read_only)
+    def rights(self, *, read_only: bool = False, pod: Pod = POD, admission: str = "", **spec: Any) -> Rights:
+        return rights_of([self.policy(**spec)], self.operator, pod, admission=admission, read_only=read_only)
 
 
 A = Topology("a", role(PRODUCTION, "transship"), {}, {}, KEPT)

@@ -11,7 +11,7 @@ operator itself keeps to the policy before AWS is asked anything.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transship.actions import ASSUME, TAG_SESSION
@@ -39,6 +39,8 @@ from transship.aws.source_access import grant_to
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.policy import PromotionPolicy
 
+ADMISSION = "transship-admission"
+"""The ServiceAccount of the webhook."""
 MAX_INLINE = 10_240
 """Characters of all inline policies of a role, white space apart (IAM's quota)."""
 
@@ -111,7 +113,7 @@ class _Role:
 
     tasks: dict[str, None] = field(default_factory=dict)
     allowed: dict[tuple[str, tuple[str, ...], str], set[str]] = field(default_factory=dict)
-    external_ids: set[str | None] = field(default_factory=set)
+    trusted: set[tuple[str, str | None]] = field(default_factory=set)  # principal and external id
 
     def allow(self, sid: str, actions: Iterable[str], resources: Iterable[str], condition: Json | None = None) -> None:
         key = (sid, tuple(sorted(set(actions))), json.dumps(condition, sort_keys=True))
@@ -135,19 +137,22 @@ def _one_or_list(words: list[str]) -> str | list[str]:
     return words[0] if len(words) == 1 else words
 
 
-def rights_of(policies: Iterable[PromotionPolicy], operator: str, pod: Pod, *, read_only: bool = False) -> Rights:
+def rights_of(
+    policies: Iterable[PromotionPolicy], operator: str, pod: Pod, *, admission: str = "", read_only: bool = False
+) -> Rights:
     """What policies need of AWS.
 
     Args:
         policies: all that the operator has.
         operator: ARN of the role as whom it runs; of whoever plans, with `read_only`.
         pod: how its pod becomes that role.
+        admission: ARN of the role as whom the webhook runs; empty when there is none.
         read_only: only what looking and planning take.
 
     Raises:
         NeedsHuman: PolicyInvalid: a policy cannot work with that operator; the message says what to name.
     """
-    gathered = _Gathered(operator, read_only)
+    gathered = _Gathered(operator, admission, read_only)
     for policy in policies:
         gathered.add(policy)
     return gathered.rights(pod)
@@ -156,8 +161,9 @@ def rights_of(policies: Iterable[PromotionPolicy], operator: str, pod: Pod, *, r
 class _Gathered:
     """Roles and statements as policy after policy asks for them."""
 
-    def __init__(self, operator: str, read_only: bool) -> None:  # noqa: FBT001 - one call, above
+    def __init__(self, operator: str, admission: str, read_only: bool) -> None:  # noqa: FBT001 - one call, above
         self._operator = operator
+        self._admission = admission
         self._read_only = read_only
         self._roles: dict[str, _Role] = {operator: _Role()}
         self._shared: list[SharedSource] = []
@@ -177,8 +183,9 @@ class _Gathered:
         self._notes[text] = None
 
     def rights(self, pod: Pod) -> Rights:
-        if others := [arn for arn in self._roles if arn != self._operator]:
-            self._roles[self._operator].allow("AssumeRoles", self._into_a_role(pod), others)
+        for arn, role in list(self._roles.items()):
+            for who, _ in role.trusted:
+                self._roles[who].allow("AssumeRoles", self._into_a_role(pod), [arn])
         roles = []
         for arn, role in self._roles.items():
             roles.append(RoleRights(arn, tuple(role.tasks), tuple(role.statements()), tuple(self._trust(arn, pod))))
@@ -245,10 +252,22 @@ class _Gathered:
         writer.tasks[f"writes the destination of {policy.name}"] = None
         writer.allow("Token", TOKEN.actions, ["*"])
         needed: tuple[Permission, ...] = (*(each for each in DESTINATION if each is not TOKEN), *of_settings(settings))
+        if self._admission:
+            self._webhook(policy, arn, where)
         writer.allow("WriteDestination", (action for each in needed for action in each.actions), where)
         if settings.create and settings.encryption is not None and settings.encryption.kms_key:
             resource, condition = key_of(settings.encryption.kms_key, host)
             writer.allow("UseKey", USE_KEY.actions, [resource], condition)
+
+    def _webhook(self, policy: PromotionPolicy, writer: str, where: list[str]) -> None:
+        """The webhook looks for images at the destination, by the role that the policy names there or by its own."""
+        webhook = self._roles.setdefault(self._admission, _Role())
+        webhook.tasks[f"looks for images at the destination of {policy.name}"] = None
+        if policy.destination.role_arn:
+            self._roles[writer].trusted.add((self._admission, policy.destination.external_id))
+        else:
+            webhook.allow("Token", TOKEN.actions, ["*"])
+            webhook.allow("ReadDestination", RESOLVE.actions, where)
 
     def _identity(self, role: str | None, external_id: str | None, policy: PromotionPolicy, host: EcrHost) -> str:
         """ARN of whom a side is gone to as; a role of its own can be assumed from now on."""
@@ -259,7 +278,7 @@ class _Gathered:
                 "AWS knows nobody of one in the other"
             )
         if arn != self._operator:
-            self._roles.setdefault(arn, _Role()).external_ids.add(external_id)
+            self._roles.setdefault(arn, _Role()).trusted.add((self._operator, external_id))
             self._roles[self._operator].tasks["assumes the roles that policies name"] = None
         return arn
 
@@ -267,14 +286,14 @@ class _Gathered:
         return [ASSUME, TAG_SESSION] if pod.tags_sessions and not self._read_only else [ASSUME]
 
     def _trust(self, arn: str, pod: Pod) -> Iterator[Json]:
-        if arn == self._operator:
-            if not self._read_only:
-                yield pod.trust(arn)
-            return
-        for external_id in sorted(self._roles[arn].external_ids, key=str):
+        if arn == self._operator and not self._read_only:
+            yield pod.trust(arn)
+        if arn == self._admission:
+            yield replace(pod, service_account=ADMISSION).trust(arn)
+        for who, external_id in sorted(self._roles[arn].trusted, key=str):
             # The account's root, because IAM refuses a principal that does not exist yet (ecr.md §5).
-            root = f"arn:{partition_of(self._operator)}:iam::{account_of(self._operator)}:root"
-            condition: Json = {"ArnEquals": {"aws:PrincipalArn": self._operator}}
+            root = f"arn:{partition_of(who)}:iam::{account_of(who)}:root"
+            condition: Json = {"ArnEquals": {"aws:PrincipalArn": who}}
             yield {
                 "Effect": "Allow",
                 "Principal": {"AWS": root},

@@ -41,12 +41,13 @@ def print_rights(
             raise NeedsHuman(Reason.INVALID_REQUEST, f"--{name} {text[:80]!r} must be like {form[1]}")
     policies = read_files(files).policies
     role = operator.operator_role or _default_role(policies)
-    if not ROLE_ARN.match(role):
-        raise NeedsHuman(
-            Reason.INVALID_REQUEST, f"--operator-role {role[:80]!r} must be like arn:aws:iam::222222222222:role/name"
-        )
+    for name, arn in (("operator-role", role), ("admission-role", operator.admission_role)):
+        if arn and not ROLE_ARN.match(arn):
+            raise NeedsHuman(
+                Reason.INVALID_REQUEST, f"--{name} {arn[:80]!r} must be like arn:aws:iam::222222222222:role/name"
+            )
     pod = Pod(operator.namespace, operator.service_account, operator.oidc_issuer, operator.cluster_arn)
-    rights = _only(account, rights_of(policies, role, pod, read_only=read_only))
+    rights = _only(account, rights_of(policies, role, pod, admission=operator.admission_role, read_only=read_only))
     _show(rights, output)
     if output in {IamFormat.TABLE, IamFormat.CLOUDFORMATION}:
         for note in rights.notes:

@@ -32,6 +32,9 @@ class OperatorOptions(OptionGroup):
             "no policy names a destination.roleArn",
         ),
     ] = None
+    admission_role: Annotated[
+        str, typer.Option(metavar="ARN", help="IAM role as whom the admission webhook runs, if there is one")
+    ] = ""
     oidc_issuer: Annotated[
         str, typer.Option(metavar="URL", help="the cluster's OIDC issuer: trust by IRSA instead of EKS Pod Identity")
     ] = ""
