@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.command import SECONDS, Said, heard
+from command_line.command import SECONDS, Said, heard
 from localworld.cluster import Cluster
 
 CRDS = Path(__file__).parents[2] / "manifests/crd"

@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import SECONDS, Command
+from command_line.command import SECONDS, Command
 from manifests.examples import full_policy, minimal_policy
 from reference import commands, schemas
 from transship.cli.app import COMMANDS, load
 from transship.cli.schema import violations
-from transship.promotion.advice import ADVICE
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -185,13 +184,6 @@ def test_the_page_of_the_commands_is_what_the_commands_say() -> None:
 @pytest.mark.parametrize("path", schemas.files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_schemas_are_those_of_the_definitions(path: Path) -> None:
     assert path.read_text() == schemas.files()[path], "run `make reference`"
-
-
-def test_every_reason_on_the_page_of_requests_has_the_same_advice() -> None:
-    page = (ROOT / "docs/reference/promotionrequest.md").read_text()
-    for reason, advice in ADVICE.items():
-        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{reason}` |"))
-        assert row.replace("`", "") == f"| {reason} | {advice.meaning} | {advice.remedy} |".replace("`", "")
 
 
 def schema(name: str) -> Any:

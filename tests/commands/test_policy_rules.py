@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import Command
+from command_line.command import Command
 from commands.conftest import REGISTRY, SOURCE, Asker
 from localworld.apiserver import ApiError
 from manifests.examples import full_policy, minimal_policy

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import SECONDS, Said
+from command_line.command import SECONDS, Said
 from commands.conftest import REGISTRY, Asker, arrived, told
 from localworld.cluster import Cluster
 

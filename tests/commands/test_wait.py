@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.command import Said, heard
+from command_line.command import Said, heard
 from commands.conftest import REGISTRY, Asker, told
 from endtoend.scene import template
 from transship.cli import exits

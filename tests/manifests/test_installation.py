@@ -50,7 +50,8 @@ def test_the_deployment_runs_the_version_of_this_tree() -> None:
     project = tomllib.loads((installation.REPOSITORY / "pyproject.toml").read_text())["project"]
 
     assert OPERATOR["image"] == f"transship:{project['version']}"
-    assert f'image.version="{project["version"]}"' in DOCKERFILE
+    assert f"ARG VERSION={project['version']}\n" in DOCKERFILE
+    assert 'image.version="${VERSION}"' in DOCKERFILE
     assert f'image.licenses="{project["license"]}"' in DOCKERFILE
 
 

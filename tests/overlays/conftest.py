@@ -15,7 +15,7 @@ from typing import IO, Any
 import pytest
 import yaml
 
-from cli.command import SECONDS, Said, heard
+from command_line.command import SECONDS, Said, heard
 from localworld import sample
 from localworld.accounts import ACCOUNTS_FILE, DEVELOPMENT, PRODUCTION, Identity, identities, registry
 from localworld.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import Said
+from command_line.command import Said
 from overlays.conftest import DESTINATION, SOURCE, Shop
 from overlays.test_plan import pod
 from overlays.test_promote import BY, ROLE

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import SECONDS, Command
+from command_line.command import SECONDS, Command
 from localworld.paths import REPOSITORY
 from overlays.conftest import PLANNER, Shop
 from transship.cli.app import COMMANDS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import Said
+from command_line.command import Said
 from localworld.accounts import DEVELOPMENT
 from localworld.ledger import Ledger
 from overlays.conftest import DESTINATION, SOURCE, Shop

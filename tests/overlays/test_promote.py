@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import Said
+from command_line.command import Said
 from localworld.ledger import Ledger, fault
 from localworld.registries import Registries
 from overlays.conftest import DESTINATION, SOURCE, Shop

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.command import SECONDS, Command, Images, heard
+from command_line.command import SECONDS, Command, Images, heard
 from oci.images import Content, blob_descriptor, image
 from oci.moving import wait_until
 from oci.store_contract import TAG, push

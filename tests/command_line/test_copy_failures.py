@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import Command, Images
+from command_line.command import Command, Images
 from localworld.accounts import identities
 from localworld.registries import NO_PROXY, Registries
 from oci.images import image, multi_arch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import Command, Images
+from command_line.command import Command, Images
 from registry.distribution import running
 from registry.hostile import HostileServer
 

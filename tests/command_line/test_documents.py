@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from cli.command import SECONDS, Command, Images
-from cli.test_copy import assert_is_there, images_of
+from command_line.command import SECONDS, Command, Images
+from command_line.test_copy import assert_is_there, images_of
 from oci.images import multi_arch
 from oci.store_contract import TAG, push
 from transship.cli.copy import copy_command

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.command import Command, Images, Said
+from command_line.command import Command, Images, Said
 from oci.images import Content, artifact, blob_descriptor, bytes_of, image, index, multi_arch
 from oci.store_contract import TAG, push
 from transship.oci.reference import Tag
