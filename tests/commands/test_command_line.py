@@ -1,6 +1,7 @@
 """What holds of every command: how fast it helps, how it is called, how it ends, and that its page is what it says."""
 
 import ast
+import functools
 import json
 import os
 import shutil
@@ -19,11 +20,17 @@ from transship.cli.app import COMMANDS, load
 from transship.cli.schema import violations
 
 ROOT = Path(__file__).parents[2]
+PARSER = {
+    *("annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"),
+    *("attr", "colorama", "typing_extensions"),  # used by those where they are installed
+}
+"""The packages of others that help may load: typer, and what draws its boxes."""
+OPTIONS = PARSER | {"annotated_types", "pydantic", "pydantic_core", "typing_inspection"}
+"""Where there are options, typer reads them by pydantic."""
+OURS = ("transship.cli", "transship.errors", "transship.kustomization")
 HEAVY = {
-    *("boto3", "botocore", "cryptography", "kopf", "kubernetes", "prometheus_client", "pydantic_settings"),
-    *("rich.live", "rich.progress", "ruamel", "ssl", "stamina", "structlog", "urllib3", "yaml"),
-    *("transship.admission", "transship.aws", "transship.cluster", "transship.operator", "transship.registry"),
-    *("transship.kustomization.render", "transship.promotion.policy", "transship.oci.copy"),
+    *("asyncio", "concurrent.futures", "http.client", "multiprocessing", "rich.live", "rich.progress", "ssl"),
+    *("transship.cli.configuration", "transship.cli.registries", "transship.kustomization.documents"),
 }
 """What takes long to load, and nobody needs who asks for help."""
 SUBCOMMANDS = [f"{name} {each}".strip() for name in COMMANDS for each in ("", *getattr(load(name), "commands", ()))]
@@ -49,7 +56,23 @@ def test_help_loads_nothing_that_takes_long(name: str, alone: Command) -> None:
     )
     assert (COMMANDS[name].summary if name in COMMANDS else f"{name} [OPTIONS]")[:20] in done.stdout
     loaded = set(ast.literal_eval(done.stderr))
-    assert not loaded & (HEAVY if name else HEAVY | {"pydantic"})
+    assert not loaded & HEAVY
+    assert not {each for each in loaded if each.startswith("transship.") and not each.startswith(OURS)}
+    packages = {each.partition(".")[0] for each in loaded - _loaded_by("pass") if not each.startswith("_")}
+    assert packages - sys.stdlib_module_names <= (OPTIONS if name else PARSER) | {"transship"}
+
+
+@functools.cache
+def _loaded_by(program: str) -> frozenset[str]:
+    """The modules of a Python that runs only that, with what is installed beside it."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\nprint(sorted(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    return frozenset(ast.literal_eval(done.stdout))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -5,6 +5,7 @@ that nobody who copies an image, or asks for help, should wait for. So what help
 holds it against the command.
 """
 
+import gc
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -126,7 +127,10 @@ class _Lazy(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load(name) if name is not None and name in COMMANDS else command, rest
+        found = load(name) if name is not None and name in COMMANDS else command
+        gc.freeze()  # what has been loaded stays, see `main`
+        gc.enable()
+        return name, found, rest
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _endings():

@@ -1,25 +1,16 @@
 """`transship explain`: why a request does not go on, or what would become of an image."""
 
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from transship.cli.ages import age, now
 from transship.cli.command import command
 from transship.cli.exits import Exit
-from transship.cli.kube import Connection, Kube
-from transship.cli.naming import For, is_of, is_request, no_request, owner_named, request_named
-from transship.cli.output import Output, clean
+from transship.cli.kube import Kube
+from transship.cli.naming import For, is_request, owner_named, request_named
+from transship.cli.output import Output
 from transship.cli.policy_options import FilesOrCluster
-from transship.errors import NeedsHuman, Reason, TransshipError
-from transship.oci.reference import Reference
-from transship.promotion.request import PromotionRequest, RequestKey, parse_request
-from transship.promotion.status import Phase, to_resource
-from transship.promotion.story import tell, troubled
-
-_WIDTH = 100
+from transship.errors import NeedsHuman, Reason
 
 
 @command
@@ -41,110 +32,14 @@ def explain_command(
     An image is checked with read-only calls as both identities of the policies that cover it; which namespaces may use
     them is not checked. Exit code 1: a request has stalled, or something is missing.
     """
+    from transship.cli.explaining import Asked, show  # noqa: PLC0415 - see `command`
+
     if not targets and owner is None:
         raise NeedsHuman(Reason.INVALID_REQUEST, "name a PromotionRequest or an image, or a workload or hook by --for")
     images = [each for each in targets or () if not is_request(each)]
     names = [request_named(each) for each in targets or () if is_request(each)]
     if files and (names or owner is not None):
         raise NeedsHuman(Reason.INVALID_REQUEST, f"-f is for images, and {(*names, owner)[0]} is not one")
-    parts, documents, is_ok = _images(images, files, kube, out) if images else ([], [], True)
-    if names or owner is not None:
-        connection = kube.connect(out)
-        requests = _requests(connection, names, None if owner is None else owner_named(owner))
-        parts += [_paragraph(connection, each) for each in requests]
-        documents += [_document(connection, each) for each in requests]
-        is_ok = is_ok and not any(each.status.phase is Phase.STALLED for each in requests)
-    out.show(documents, lambda: "\n\n".join(parts), [*images, *(f"{each}" for each in names)])
-    if not is_ok:
+    asked = Asked(tuple(images), tuple(names), None if owner is None else owner_named(owner), tuple(files or ()))
+    if not show(asked, kube, out):
         raise typer.Exit(Exit.ERROR)
-
-
-def _images(
-    images: Sequence[str], files: Sequence[str] | None, kube: Kube, out: Output
-) -> tuple[list[str], list[Mapping[str, Any]], bool]:
-    # What talks to AWS takes half a second to load, and no request needs it.
-    from transship.cli.configuration import read_cluster, read_files  # noqa: PLC0415
-    from transship.cli.environment import load_settings  # noqa: PLC0415
-    from transship.cli.explain_image import as_document, explain, lines_of  # noqa: PLC0415
-    from transship.cli.registries import build_registries  # noqa: PLC0415
-
-    policies = (read_files(files) if files else read_cluster(kube.connect(out).cluster)).policies
-    registries = build_registries(load_settings())
-    found = [each for text in images for each in explain(registries, policies, text)]
-    texts = ["\n".join(lines_of(each)) for each in found]
-    return texts, [as_document(each) for each in found], all(each.is_ok for each in found)
-
-
-def _requests(connection: Connection, names: Iterable[str], owner: tuple[str, str] | None) -> list[PromotionRequest]:
-    found = []
-    for name in names:
-        key = RequestKey(connection.namespace, name)
-        resource = connection.cluster.request(key)
-        if resource is None:
-            raise no_request(key)
-        found.append(parse_request(resource))
-    return found + (_of_owner(connection, owner) if owner is not None else [])
-
-
-def _of_owner(connection: Connection, owner: tuple[str, str]) -> list[PromotionRequest]:
-    """The newest request of a workload or hook."""
-    from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client
-
-    all_of_them = (parse_request(each) for each in Requests(connection.api).all(connection.namespace))
-    found = [each for each in all_of_them if is_of(each, owner)]
-    if not found:
-        kind, name = owner
-        sentence = (
-            f"{kind} {connection.namespace}/{name} has no PromotionRequest: its images are at the destination, or no "
-            "policy covers them; `transship policy test` says which"
-        )
-        raise NeedsHuman(Reason.INVALID_REQUEST, sentence)
-    return [max(found, key=lambda each: (each.created_at, each.key.name))]
-
-
-def _paragraph(connection: Connection, request: PromotionRequest) -> str:
-    text = " ".join(clean(each) for each in [*tell(request, now(), age), *_misses(connection, request)])
-    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _document(connection: Connection, request: PromotionRequest) -> Mapping[str, Any]:
-    ready = request.status.ready
-    return {
-        "name": request.key.name,
-        "namespace": request.key.namespace,
-        "phase": request.status.phase.value,
-        "reason": ready.reason if ready else "",
-        "explanation": [*tell(request, now(), age), *_misses(connection, request)],
-        "images": to_resource(request.status).get("images", []),
-    }
-
-
-def _misses(connection: Connection, request: PromotionRequest) -> list[str]:
-    """For images that no policy covers: what the policies that come nearest say, as far as one may see them."""
-    uncovered = [each for each in troubled(request) if each.reason == Reason.NOT_COVERED]
-    if not uncovered:
-        return []
-    # What no other request needs.
-    from transship.cli.configuration import read_cluster  # noqa: PLC0415
-    from transship.promotion.judging import judge  # noqa: PLC0415
-    from transship.promotion.policy import PolicyError  # noqa: PLC0415
-
-    try:
-        found = read_cluster(connection.cluster)
-    except (TransshipError, PolicyError) as error:
-        return [f"Which policies there are cannot be told: {error}."]
-    namespace = found.namespace(request.key.namespace)
-    told = {
-        f"PromotionPolicy {miss.policy} does not cover {reference.repository}: {miss.why}."
-        for each in uncovered
-        if (reference := _reference(each.destination)) is not None
-        for miss in judge(found.policies, namespace, reference)
-    }
-    return [*sorted(told), *(f"{each}." for each in found.problems)]
-
-
-def _reference(text: str) -> Reference | None:
-    try:
-        return Reference.parse(text)
-    except ValueError:
-        return None

@@ -21,7 +21,7 @@ from transship.cli.output import Output
 from transship.cli.planning import NOT_IN_NAMES, WantedImage, containers, split, wanted_images
 from transship.cli.progress import Watcher
 from transship.cli.promoting import Ended, Told
-from transship.cli.wait import verdict
+from transship.cli.waiting import verdict
 from transship.cluster.following import Requests
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.argocd import REVISION

@@ -1,19 +1,12 @@
 """`transship history`: which digest was promoted where, when, by whom and from which revision."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from transship.cli.command import command
 from transship.cli.kube import KubeOrAll
-from transship.cli.output import Format, Output, clean, table
-from transship.errors import NeedsHuman, Reason
-from transship.promotion.history import ASKED_BY, OVERLAY, Arrival, Pattern, arrivals
-from transship.promotion.request import PromotionRequest, parse_request
-from transship.promotion.status import format_time
-
-_COLUMNS = ("WHEN", "DIGEST", "OUTCOME", "DESTINATION", "BY", "APPLICATION", "REVISION", "REQUEST")
+from transship.cli.output import Output
 
 
 @command
@@ -35,79 +28,6 @@ def history(
     It is read from the PromotionRequests there are: the operator keeps the newest of each workload or hook
     (TRANSSHIP_HISTORY_LIMIT). The last comes first.
     """
-    try:
-        pattern = Pattern.parse(image)
-    except ValueError as error:
-        raise NeedsHuman(
-            Reason.INVALID_IMAGE, f"{error}; write registry/repository, with a :tag if one is meant"
-        ) from error
-    connection = kube.connect(out)
-    from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client
+    from transship.cli.histories import show  # noqa: PLC0415 - see `command`
 
-    resources = {}
-    requests = []
-    for resource in Requests(connection.api).all(connection.namespace):
-        request = parse_request(resource)
-        requests.append(request)
-        resources[request.key] = resource
-    found = arrivals(requests, pattern)
-    if not found and out.output is Format.TABLE:
-        where = f"namespace {connection.namespace}" if connection.namespace else "the cluster"
-        out.say(f"No PromotionRequest in {where} tells of {clean(image)} having been promoted.")
-        return
-    revisions = {key: _revision(each) for key, each in resources.items()}
-    askers = {each.request.key: _by(each, resources[each.request.key]) for each in found}
-    rows = [_row(each, askers[each.request.key], revisions[each.request.key]) for each in found]
-    out.show(
-        [_document(each, askers[each.request.key], revisions[each.request.key]) for each in found],
-        lambda: table(_COLUMNS, rows),
-        [f"{each.image.destination}@{each.image.digest}" for each in found],
-    )
-
-
-def _revision(resource: Mapping[str, Any]) -> str:
-    return str((resource["spec"].get("trigger") or {}).get("revision", "")) or parse_request(resource).origin.revision
-
-
-def _by(arrival: Arrival, resource: Mapping[str, Any]) -> str:
-    annotations = resource["metadata"].get("annotations") or {}
-    asker, overlay = annotations.get(ASKED_BY, ""), annotations.get(OVERLAY, "")
-    if arrival.request.owner is not None or not (asker or overlay):
-        return arrival.by
-    return f"{asker or 'somebody'} with {overlay}" if overlay else asker
-
-
-def _row(arrival: Arrival, by: str, revision: str) -> tuple[str, ...]:
-    request = arrival.request
-    return (
-        format_time(arrival.at),
-        arrival.image.digest,
-        str(arrival.image.outcome),
-        arrival.image.destination,
-        by,
-        _application(request),
-        revision,
-        str(request.key),
-    )
-
-
-def _document(arrival: Arrival, by: str, revision: str) -> Mapping[str, Any]:
-    image, request = arrival.image, arrival.request
-    return {
-        "at": format_time(arrival.at),
-        "digest": image.digest,
-        "outcome": str(image.outcome),
-        "source": image.source,
-        "destination": image.destination,
-        "previousDigest": image.previous_digest,
-        "by": by,
-        "application": _application(request),
-        "revision": revision,
-        "policy": request.status.policy,
-        "namespace": request.key.namespace,
-        "request": request.key.name,
-    }
-
-
-def _application(request: PromotionRequest) -> str:
-    return request.status.application or request.application
+    show(image, kube, out)

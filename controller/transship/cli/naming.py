@@ -1,12 +1,14 @@
 """How people name what they ask about: a request by its name, a workload or hook as kind/name."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.request import PromotionRequest, RequestKey
+
+if TYPE_CHECKING:
+    from transship.promotion.request import PromotionRequest, RequestKey
 
 RESOURCE = "promotionrequest.transship.dev"
 """What `-o name` puts before the name of a request, as kubectl does."""
@@ -57,12 +59,12 @@ def owner_named(text: str) -> tuple[str, str]:
     return found, name
 
 
-def is_of(request: PromotionRequest, owner: tuple[str, str]) -> bool:
+def is_of(request: "PromotionRequest", owner: tuple[str, str]) -> bool:
     """Whether it was made for that workload or hook."""
     return request.owner is not None and (request.owner.kind, request.owner.name) == owner
 
 
-def no_request(key: RequestKey) -> NeedsHuman:
+def no_request(key: "RequestKey") -> NeedsHuman:
     """What is said of a name that leads to nothing."""
     return NeedsHuman(
         Reason.INVALID_REQUEST,

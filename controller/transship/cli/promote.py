@@ -9,7 +9,6 @@ from transship.cli.kube import Kube
 from transship.cli.output import Output
 from transship.cli.overlay_options import Files, Overlays, PolicyOptions, Rendering
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.duration import parse_duration
 
 
 @command
@@ -52,6 +51,8 @@ def promote_command(  # noqa: PLR0913 - a command's options
 
 
 def _check(timeout: str) -> None:
+    from transship.promotion.duration import parse_duration  # noqa: PLC0415 - see `command`
+
     try:
         parse_duration(timeout)
     except ValueError as error:

@@ -1,35 +1,17 @@
 """`transship wait`: until promotions are ready, or until it is known that somebody has to act."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from transship.cli import exits
 from transship.cli.command import command
 from transship.cli.exits import Exit
-from transship.cli.kube import Connection, Kube
-from transship.cli.naming import RESOURCE, is_of, no_request, owner_named, request_named
-from transship.cli.output import Colour, Output, clean, paint
+from transship.cli.kube import Kube
+from transship.cli.naming import RESOURCE, owner_named, request_named
+from transship.cli.output import Output
 from transship.errors import NeedsHuman, Reason
-from transship.promotion.duration import parse_duration
-from transship.promotion.request import PromotionRequest, RequestKey, parse_request
-from transship.promotion.workload import WorkloadKey, parse_workload
-
-if TYPE_CHECKING:
-    from transship.cluster.following import Change
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a request has ended, about its spec as it is now."""
-
-    name: str
-    is_ready: bool
-    reason: str
-    message: str
 
 
 @command
@@ -54,6 +36,9 @@ def wait(
     The exit code says which: 0 when all are Ready, 3 when the time is over, and from 10 on the reason of the first that
     has stalled (docs/cli.md#exit-codes). Verdicts about an older spec do not count.
     """
+    from transship.cli.waiting import Waiting, line  # noqa: PLC0415 - see `command`
+    from transship.promotion.duration import parse_duration  # noqa: PLC0415
+
     if not names and not owners:
         raise NeedsHuman(Reason.INVALID_REQUEST, "name PromotionRequests, or a workload or hook by --for")
     try:
@@ -61,12 +46,12 @@ def wait(
     except ValueError as error:
         raise NeedsHuman(Reason.INVALID_REQUEST, f"--timeout: {error}") from error
     wanted = [request_named(each) for each in names or ()]
-    waiting = _Waiting(kube.connect(out), wanted, [owner_named(each) for each in owners or ()], out)
+    waiting = Waiting(kube.connect(out), wanted, [owner_named(each) for each in owners or ()], out)
     ended = waiting.until(time.monotonic() + seconds)
     document = [
         {"name": each.name, "ready": each.is_ready, "reason": each.reason, "message": each.message} for each in ended
     ]
-    out.show(document, lambda: "\n".join(_line(each) for each in ended), [f"{RESOURCE}/{each.name}" for each in ended])
+    out.show(document, lambda: "\n".join(line(each) for each in ended), [f"{RESOURCE}/{each.name}" for each in ended])
     stalled = next((each for each in ended if not each.is_ready), None)
     if stalled is not None:
         raise typer.Exit(exits.stalled(stalled.reason))
@@ -74,101 +59,3 @@ def wait(
     if missing:
         out.say(f"transship: not Ready within {timeout}: {'; '.join(missing)}")
         raise typer.Exit(Exit.TIMED_OUT)
-
-
-def verdict(request: PromotionRequest) -> Ended | None:
-    """How it ended; None while it goes on, or what is told is about an older spec."""
-    for kind in ("Ready", "Stalled"):
-        told = request.status.condition(kind)
-        if told is not None and told.status == "True" and told.observed_generation == request.generation:
-            return Ended(request.key.name, kind == "Ready", told.reason, told.message)
-    return None
-
-
-@dataclass
-class _Waiting:
-    """What is waited for, and what is known of it."""
-
-    connection: Connection
-    names: Sequence[str]
-    owners: Sequence[tuple[str, str]]
-    out: Output
-    known: dict[str, PromotionRequest] = field(default_factory=dict)
-
-    def until(self, deadline: float) -> list[Ended]:
-        """Wait; returns how those ended that have ended, in the order in which they were named."""
-        from transship.cluster.following import Requests  # noqa: PLC0415 - the Kubernetes client takes long to load
-
-        requests = Requests(self.connection.api)
-        images = {owner: self._images(owner) for owner in self.owners}
-        self._learn(requests.current(self.connection.namespace))
-        for name in self.names:
-            if name not in self.known:
-                raise no_request(RequestKey(self.connection.namespace, name))
-        changes = requests.follow(self.connection.namespace, lambda: deadline - time.monotonic())
-        while not self._is_over(ended := self._ended(images)):
-            change = next(changes, None)
-            if change is None:
-                break
-            self._learn([change])
-        return ended
-
-    def missing(self, ended: Iterable[Ended]) -> list[str]:
-        """What has not ended, and where it stands."""
-        over = {each.name for each in ended}
-        found = [self.known[name] for name in self.names if name not in over]
-        told = [
-            f"{each.key.name} is {each.status.phase}"
-            + (f" ({clean(each.status.ready.message)})" if each.status.ready else ", and no operator has looked at it")
-            for each in found
-        ]
-        for owner in self.owners:
-            request = self._newest(owner, self._images(owner))
-            if request is None:
-                told.append(
-                    f"{owner[0]} {owner[1]} has no PromotionRequest: its images are at the destination, or no policy "
-                    "covers them"
-                )
-            elif request.key.name not in over:
-                told.append(f"{request.key.name} of {owner[0]} {owner[1]} is {request.status.phase}")
-        return told
-
-    def _is_over(self, ended: Sequence[Ended]) -> bool:
-        return any(not each.is_ready for each in ended) or len(ended) == len(self.names) + len(self.owners)
-
-    def _learn(self, changes: "Iterable[Change]") -> None:
-        for change in changes:
-            name = change.key.name
-            if change.is_gone:
-                self.known.pop(name, None)
-                if name in self.names:
-                    raise NeedsHuman(Reason.INVALID_REQUEST, f"PromotionRequest {change.key} was deleted meanwhile")
-                continue
-            self.known[name] = parse_request(change.resource)
-
-    def _ended(self, images: Mapping[tuple[str, str], frozenset[str] | None]) -> list[Ended]:
-        requests = [self.known[name] for name in self.names]
-        newest = (self._newest(owner, images[owner]) for owner in self.owners)
-        requests += [each for each in newest if each is not None]
-        return [ended for each in requests if (ended := verdict(each)) is not None]
-
-    def _newest(self, owner: tuple[str, str], images: frozenset[str] | None) -> PromotionRequest | None:
-        """The one that was made last for what the owner runs now; for whatever it ran when it is gone."""
-        found = [
-            each
-            for each in self.known.values()
-            if is_of(each, owner) and (images is None or {one.image for one in each.containers} <= images)
-        ]
-        return max(found, key=lambda each: (each.created_at, each.key.name), default=None)
-
-    def _images(self, owner: tuple[str, str]) -> frozenset[str] | None:
-        kind, name = owner
-        resource: dict[str, Any] | None = self.connection.cluster.workload(
-            WorkloadKey(kind, self.connection.namespace, name)
-        )
-        return frozenset(each.image for each in parse_workload(resource).images) if resource is not None else None
-
-
-def _line(ended: Ended) -> str:
-    word = paint("Ready", Colour.GOOD) if ended.is_ready else paint("Stalled", Colour.BAD)
-    return f"{clean(ended.name)} {word} ({clean(ended.reason)}): {clean(ended.message)}"
