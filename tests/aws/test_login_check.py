@@ -38,8 +38,15 @@ def steps(result: Result) -> dict[str, tuple[str, str]]:
     return {each["step"]: (each["finding"], each["message"]) for each in json.loads(result.stdout)[0]["steps"]}
 
 
+def statements(result: Result) -> dict[str, list[str]]:
+    return {
+        each["step"]: each["statement"]["Action"] for each in json.loads(result.stdout)[0]["steps"] if each["statement"]
+    }
+
+
 def test_who_one_is_on_each_side_and_how_long_the_token_is_good_for(aws: Aws, check: Check) -> None:
     path = aws.repository()
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
 
     result = check("--repository", path, "-o", "json")
 
@@ -52,7 +59,46 @@ def test_who_one_is_on_each_side_and_how_long_the_token_is_good_for(aws: Aws, ch
         assert finding == "ok"
         assert message.startswith(f"good for {registry}, 0s old, for another 11h")
     assert found["source read"] == ("ok", f"may look into {DEVELOPMENT}/{path}")
-    assert found["destination repository"][1] == f"{PRODUCTION}/{path} does not exist, and has to be created"
+    assert found["destination read"] == ("ok", f"may look into {PRODUCTION}/{path}")
+
+
+def test_a_repository_that_exists_nowhere_is_missing_and_comes_with_what_it_would_need(check: Check) -> None:
+    result = check("--repository", "shop/nope", "-o", "json")
+
+    found, needed = steps(result), statements(result)
+    assert result.exit_code == 1
+    finding, message = found["source repository"]
+    assert finding == "missing"
+    assert message.startswith(f"{DEVELOPMENT}/shop/nope does not exist: push to it, or name another")
+    assert found["destination repository"][0] == "missing"
+    assert "set destinationRepository.create in the policy" in found["destination repository"][1]
+    assert "ecr:GetDownloadUrlForLayer" in needed["source repository"]
+    assert "ecr:PutImage" in needed["destination write"]
+    assert not {"source read", "destination read"} & set(found)
+
+
+def test_a_destination_that_a_policy_has_created_is_told_with_the_statements_to_create_and_to_write(
+    aws: Aws, check: Check
+) -> None:
+    path = aws.repository()
+    creating = {"create": True, "tags": {"team": "shop"}}
+    result = check("--repository", path, "-o", "json", destinationRepository=creating)
+    assert result.exit_code == 0, result.output
+    assert steps(result)["destination repository"][0] == "unchecked"
+    assert statements(result)["destination repository"] == ["ecr:CreateRepository", "ecr:TagResource"]
+    assert "ecr:PutImage" in statements(result)["destination write"]
+
+
+def test_who_may_not_see_whether_the_source_exists_is_told_so(check: Check) -> None:
+    result = check("--repository", "shop/nope", "-o", "json", source={"registry": str(DEVELOPMENT)})
+    assert result.exit_code == 1
+    assert "whether there is such a repository cannot be seen either" in steps(result)["source resolve"][1]
+
+
+def test_a_repository_that_no_policy_speaks_of_ends_with_one_sentence(check: Check) -> None:
+    result = check("--repository", "nope", repositories=["shop/*", "web"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "transship: --repository nope: no policy speaks of it; shop has shop/*, web\n"
 
 
 def test_nothing_is_written(aws: Aws, check: Check) -> None:
@@ -83,6 +129,7 @@ def test_what_may_be_written_is_told_with_its_statement_and_not_claimed(aws: Aws
 
 def test_a_repository_that_may_not_be_read_comes_with_the_statement_that_is_missing(aws: Aws, check: Check) -> None:
     path = aws.repository()
+    aws.ecr("transship-controller").create_repository(repositoryName=path)
     result = check("--repository", path, "-o", "json", source={"registry": str(DEVELOPMENT)})
     (missing,) = (each for each in json.loads(result.stdout)[0]["steps"] if each["finding"] == "missing")
     assert result.exit_code == 1

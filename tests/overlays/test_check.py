@@ -231,6 +231,42 @@ def test_a_hook_by_hand_with_more_images_than_a_request_takes_is_found(
     assert (said.status, reasons(said)) == (1 if found else 0, found)
 
 
+def test_a_fix_is_offered_only_where_it_can_be_done(shop: Shop) -> None:
+    """More images than one hook takes, images of two namespaces, and somebody's own hook: what to do, and no offer."""
+    crowded = shop.overlay("production", shop.reference("v0"))
+    (crowded / "deployment.yaml").write_text(yaml.safe_dump(pod("app", *many(shop, 65))))
+    assert_not_offered(shop.run("check", crowded, "--offline"), "these are 65 images, and one request takes at most 64")
+
+    shop.policy(namespaces={"names": ["shop", "other"]})
+    assert_not_offered(shop.run("check", in_namespaces(shop, "shop", "other"), "--offline"), "an overlay for each")
+
+    theirs = shop.overlay("theirs", shop.reference("v1"))
+    (theirs / HOOK).write_text("# mine\n")
+    assert_not_offered(shop.run("check", theirs, "--offline"), "name the images in it by hand")
+
+
+def test_what_is_rendered_already_is_not_offered_a_fix(shop: Shop) -> None:
+    stream = yaml.safe_dump(pod("app", shop.reference("v1")))
+    said = shop.run("check", "-f", "-", "--offline", "-n", "shop", stdin=stream)
+    assert_not_offered(said, "change the hook by hand where it comes from")
+
+
+def assert_not_offered(said: Said, advice: str) -> None:
+    assert said.status == 1, said
+    assert advice in said.out
+    assert "--fix" not in said.out
+
+
+def test_a_namespace_that_is_given_is_that_of_resources_that_name_none(shop: Shop) -> None:
+    overlay = in_namespaces(shop, "shop", "")
+    assert "say with -n what none is" in shop.run("check", overlay, "--offline").out
+    assert shop.run("check", overlay, "--offline", "-n", "shop").status == 2
+    fixed = shop.run("check", overlay, "--offline", "-n", "shop", "--fix")
+    assert (fixed.status, fixed.out) == (0, "")
+    assert yaml.safe_load((overlay / HOOK).read_text())["metadata"]["namespace"] == "shop"
+    assert shop.run("check", overlay, "--offline", "-n", "shop").status == 0
+
+
 def many(shop: Shop, count: int) -> list[str]:
     return [shop.reference(f"v{each}") for each in range(count)]
 
@@ -238,9 +274,9 @@ def many(shop: Shop, count: int) -> list[str]:
 def in_namespaces(shop: Shop, *names: str) -> Path:
     """An overlay that leaves the namespace to its resources."""
     overlay = shop.overlay("production", shop.reference("v1"))
-    apps = [pod(f"app-{each}", shop.reference("v1")) for each in names]
+    apps = [pod(f"app{at}", shop.reference("v1")) for at, _ in enumerate(names)]
     for app, name in zip(apps, names, strict=True):
-        app["metadata"]["namespace"] = name
+        app["metadata"] = {"name": app["metadata"]["name"]} | ({"namespace": name} if name else {})
     (overlay / "deployment.yaml").write_text(yaml.safe_dump_all(apps))
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["deployment.yaml"]}))
     return overlay

@@ -142,6 +142,14 @@ class Images:
         answer = self._call_named("look up", "describe_repositories", repositoryNames=[self._repository.path])
         return bool(answer.get("repositories"))
 
+    def is_there_to_read(self, probe: Target) -> bool:
+        """Whether the repository is there, as who may read images and nothing else can tell: by asking for one.
+
+        Raises:
+            NeedsHuman, RetryLater: of AWS.
+        """
+        return bool(self._ask("resolve", "batch_get_image", imageIds=[_image_id(probe)]))
+
     def _get(self, step: str, targets: Sequence[Target]) -> dict[Target, Descriptor | None]:
         """The answers of one call; of what ECR neither gives nor calls missing there is no answer."""
         manifests, absent = self._images(step, targets)

@@ -16,7 +16,7 @@ from transship.promotion.workload import ContainerImage
 
 UNPINNED = "Unpinned"
 STALE = "Stale"
-_FIXABLE = frozenset({Reason.UNCOVERED.value, STALE})
+_OFFERS = {Reason.UNCOVERED.value: "`transship check --fix` writes one", STALE: "`transship check --fix` takes it out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,24 @@ class Finding:
 
     Attributes:
         reason: of the closed list, or Unpinned, or Stale: a hook waits for what nobody runs.
+        message: what is wrong.
+        obstacle: why a hook that is written anew would not mend it, and what to do instead.
     """
 
     image: WantedImage
     reason: str
     message: str
+    obstacle: str = ""
 
     @property
     def is_fixable(self) -> bool:
         """Writing the hook anew mends it."""
-        return self.reason in _FIXABLE
+        return self.reason in _OFFERS and not self.obstacle
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, and what to do."""
+        return f"{self.message}; {self.obstacle or _OFFERS[self.reason]}" if self.reason in _OFFERS else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ def _hooked(covered: Sequence[WantedImage]) -> Iterator[Finding]:
                 if has_hook
                 else "there is no hook or PromotionRequest that a sync would wait for"
             )
-            yield Finding(each, Reason.UNCOVERED, f"{message}; `transship check --fix` writes one")
+            yield Finding(each, Reason.UNCOVERED, message)
         elif not _runs(each):
             yield Finding(each, STALE, "a hook or PromotionRequest waits for it, and nothing runs it")
 

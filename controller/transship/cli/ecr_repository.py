@@ -68,6 +68,14 @@ class EcrRepository:
         """
         return self._images.repository_exists()
 
+    def is_there_to_read(self, probe: Tag) -> bool:
+        """The same by the right to read images alone, asked for one; what is no repository has none.
+
+        Raises:
+            NeedsHuman, RetryLater: of AWS.
+        """
+        return self._images.is_there_to_read(probe)
+
     def read_blob(self, blob: Descriptor) -> BlobReader:
         """See `Fetcher`."""
         return self._http.read_blob(blob)

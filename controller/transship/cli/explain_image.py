@@ -156,22 +156,15 @@ class _Look:
         reference = self._way.destination
         store = self._registries.destination(self._policy, reference.repository)
         if isinstance(store, EcrRepository) and not store.exists():
-            yield self._no_repository(reference.repository)
+            yield no_repository(self._policy, reference.repository)
+            yield may_write(reference.repository)
             return
         yield Step("destination repository", Finding.OK, f"{reference.repository} exists")
         yield self._destination_image(store.resolve(reference.target), wanted)
         if isinstance(store, EcrRepository):
             probe = wanted.digest if wanted is not None else Digest.of(b"")
             store.missing_blobs([Descriptor("", probe, 0)])
-            yield self._unchecked(PUSH, reference.repository)
-
-    def _no_repository(self, repository: Repository) -> Step:
-        settings = self._policy.destination_repository
-        if settings.create:
-            will = f"{repository} does not exist and will be created"
-            return Step("destination repository", Finding.OK, will, to_create(settings).statement(repository), OWN)
-        hint = f"{repository} does not exist: create it, or set destinationRepository.create in the policy"
-        return Step("destination repository", Finding.MISSING, hint)
+            yield may_write(reference.repository)
 
     def _destination_image(self, found: Descriptor | None, wanted: Descriptor | None) -> Step:
         reference = self._way.destination
@@ -187,11 +180,6 @@ class _Look:
             f"{reference} is at {found.digest}, the source at {wanted.digest}: name another tag (tagConflict: Refuse)",
         )
 
-    @staticmethod
-    def _unchecked(permission: Permission, repository: Repository) -> Step:
-        text = "whether the identity may write cannot be seen without writing; it needs this"
-        return Step("destination write", Finding.UNCHECKED, text, permission.statement(repository), OWN)
-
 
 def _smallest_blob(store: Fetcher, image: Descriptor) -> Descriptor | None:
     """One blob of an image, to try whether its bytes can be had; of an index, one of its first image's."""
@@ -199,6 +187,22 @@ def _smallest_blob(store: Fetcher, image: Descriptor) -> Descriptor | None:
     while manifest is not None and manifest.children:
         manifest = store.fetch_manifest(manifest.children[0].digest)
     return min(manifest.blobs, key=lambda blob: blob.size, default=None) if manifest is not None else None
+
+
+def no_repository(policy: PromotionPolicy, repository: Repository) -> Step:
+    """A destination repository that is not there: whether it may be created cannot be seen without doing it."""
+    settings = policy.destination_repository
+    if settings.create:
+        will = f"{repository} does not exist and will be created; that cannot be tried without writing; it needs this"
+        return Step("destination repository", Finding.UNCHECKED, will, to_create(settings).statement(repository), OWN)
+    hint = f"{repository} does not exist: create it, or set destinationRepository.create in the policy"
+    return Step("destination repository", Finding.MISSING, hint)
+
+
+def may_write(repository: Repository) -> Step:
+    """What nobody can see without writing, and what it takes."""
+    text = "whether the identity may write cannot be seen without writing; it needs this"
+    return Step("destination write", Finding.UNCHECKED, text, PUSH.statement(repository), OWN)
 
 
 def failed(side: str, error: TransshipError, permission: Permission, repository: Repository) -> Step:

@@ -19,11 +19,13 @@ class Input:
     Attributes:
         name: what the user called it.
         folder: where its policies are looked for.
+        is_overlay: the folder is an overlay that can be edited.
     """
 
     name: str
     folder: Path
     rendered: Rendered
+    is_overlay: bool
 
     @property
     def images(self) -> Sequence[FoundImage]:
@@ -45,8 +47,10 @@ def read_inputs(overlays: Sequence[Path], files: Sequence[str], rendering: Rende
     if not overlays and not files:
         raise NeedsHuman(Reason.INVALID_REQUEST, "name an overlay, or rendered YAML with -f FILE (- is standard input)")
     renderer = Renderer(rendering.options) if overlays else None
-    found = [Input(str(each), each, _render(renderer, each)) for each in overlays if renderer is not None]
-    return found + [Input(each, _folder(each), read_stream(read_given(each), each)) for each in files]
+    found = [
+        Input(str(each), each, _render(renderer, each), is_overlay=True) for each in overlays if renderer is not None
+    ]
+    return found + [Input(each, _folder(each), read_stream(read_given(each), each), is_overlay=False) for each in files]
 
 
 def _render(renderer: Renderer, overlay: Path) -> render.Rendered:

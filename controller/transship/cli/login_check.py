@@ -29,7 +29,8 @@ def login_check(
             "--repository",
             metavar="NAME",
             help="NAME of a repository, as spec.repositories has it, to try rights on; by default the first that a "
-            "policy spells out, or else one of its patterns that a registry lists; may be repeated",
+            "policy spells out, or else one of its patterns that a registry lists, also of a policy that speaks of "
+            "none of those named; may be repeated",
         ),
     ] = None,
     kube: Kube,
@@ -37,8 +38,9 @@ def login_check(
 ) -> None:
     """Say who you are on each side of a policy, how long the token is good for, and what you may do.
 
-    It is done with the credentials found here, and writes nothing: whether you may write cannot be seen, and is told
-    with the statement it needs.
+    It is done with the credentials found here, and writes nothing: whether you may write or create cannot be seen, and
+    is told with the statement it needs. Of a repository that does not exist nothing can be seen: at the source it is
+    missing, at the destination it is where no policy has it created.
 
     Exit code 0: nothing is missing, 1: something is, 2: rights were not looked at, for want of a repository to try.
     """

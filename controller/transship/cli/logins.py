@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
@@ -9,13 +10,14 @@ from transship.aws.permissions import PULL, PUSH, TOKEN
 from transship.cli.ages import age, now
 from transship.cli.ecr_repository import EcrRepository
 from transship.cli.environment import load_settings
-from transship.cli.explain_image import Explanation, Finding, Step, failed
+from transship.cli.explain_image import Explanation, Finding, Step, failed, may_write, no_repository
 from transship.cli.registries import AwsRegistries, build_registries
 from transship.denials import OWN
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Repository, Tag
 from transship.promotion.policy import Endpoint, PromotionPolicy
 from transship.promotion.status import format_time
+from transship.registry.repository import HttpRepository
 
 _RIGHTS = "rights"
 _PROBE = Tag("transship-login-check")
@@ -31,8 +33,10 @@ def check(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> list[Exp
     """What is found of each policy, with NAMEs of repositories to try rights on.
 
     Raises:
-        NeedsHuman: one of the names is none.
+        NeedsHuman: InvalidRequest, NotCovered: one of the names is none, or of no policy.
     """
+    for name in names:
+        _require_covered(policies, name)
     registries = build_registries(load_settings())
     return [
         Explanation(f"PromotionPolicy {each.name}", each.name, tuple(_steps(registries, each, names)))
@@ -40,8 +44,30 @@ def check(policies: Sequence[PromotionPolicy], names: Sequence[str]) -> list[Exp
     ]
 
 
+def _require_covered(policies: Sequence[PromotionPolicy], name: str) -> None:
+    for each in policies:
+        try:
+            for endpoint in (each.source, each.destination):
+                endpoint.repository(name)
+        except ValueError as error:
+            raise NeedsHuman(Reason.INVALID_REQUEST, f"--repository {name[:80]!r}: {error}") from error
+    if not any(_speaks_of(each, name) for each in policies):
+        theirs = "; ".join(f"{each.name} has {_patterns(each)}" for each in policies)
+        raise NeedsHuman(Reason.NOT_COVERED, f"--repository {name}: no policy speaks of it; {theirs}")
+
+
+def _speaks_of(policy: PromotionPolicy, name: str) -> bool:
+    return any(glob.matches(name) for glob in policy.repositories)
+
+
+def _patterns(policy: PromotionPolicy) -> str:
+    return ", ".join(each.pattern for each in policy.repositories)
+
+
 def _steps(registries: AwsRegistries, policy: PromotionPolicy, names: Sequence[str]) -> Iterator[Step]:
-    chosen = names or [each.pattern for each in policy.repositories if not set(each.pattern) & set("*?")][:1]
+    chosen = [each for each in names if _speaks_of(policy, each)]
+    if not chosen:
+        chosen = [each.pattern for each in policy.repositories if not set(each.pattern) & set("*?")][:1]
     if not chosen:
         chosen = _listed(registries, policy)
     for side, endpoint in (("source", policy.source), ("destination", policy.destination)):
@@ -57,7 +83,7 @@ def _listed(registries: AwsRegistries, policy: PromotionPolicy) -> list[str]:
         with suppress(TransshipError):  # listing is a right of its own, and nobody needs it to promote
             for each in registries.listing.repositories(identity, endpoint.registry, prefix):
                 name = endpoint.name_of(each)
-                if name is not None and any(glob.matches(name) for glob in policy.repositories):
+                if name is not None and _speaks_of(policy, name):
                     return [name]
     return []
 
@@ -81,13 +107,9 @@ def _side(
             "listing shows no repository of the policy; name a repository with --repository to see what you may "
             "do with it",
         )
+    look = _look_at_source if side == "source" else _look_at_destination
     for name in names:
-        try:
-            repository = endpoint.repository(name)
-        except ValueError as error:
-            raise NeedsHuman(Reason.INVALID_REQUEST, f"--repository {name[:80]!r}: {error}") from error
-        look = _look_at_source if side == "source" else _look_at_destination
-        yield from look(registries, policy, repository)
+        yield from look(registries, policy, endpoint.repository(name))
 
 
 def _token(registries: AwsRegistries, policy: PromotionPolicy, endpoint: Endpoint) -> str:
@@ -102,26 +124,45 @@ def _token(registries: AwsRegistries, policy: PromotionPolicy, endpoint: Endpoin
 
 
 def _look_at_source(registries: AwsRegistries, policy: PromotionPolicy, repository: Repository) -> Iterator[Step]:
+    store = registries.source(policy, repository)
     try:
-        registries.source(policy, repository).resolve(_PROBE)
+        if isinstance(store, EcrRepository) and not store.is_there_to_read(_PROBE):
+            yield _no_source(repository)
+            return
+        store.resolve(_PROBE)
     except TransshipError as error:
-        yield failed("source", error, PULL, repository)
+        step = failed("source", error, PULL, repository)
+        unseen = "; whether there is such a repository cannot be seen either" if error.reason is Reason.DENIED else ""
+        yield replace(step, message=f"{step.message}{unseen}")
         return
-    yield Step("source read", Finding.OK, f"may look into {repository}")
+    yield _may_look("source", store)
+
+
+def _no_source(repository: Repository) -> Step:
+    text = (
+        f"{repository} does not exist: push to it, or name another; whether its layers may be read cannot be seen "
+        "before, and needs this"
+    )
+    return Step("source repository", Finding.MISSING, text, PULL.statement(repository), OWN)
 
 
 def _look_at_destination(registries: AwsRegistries, policy: PromotionPolicy, repository: Repository) -> Iterator[Step]:
     store = registries.destination(policy, repository)
     try:
         if isinstance(store, EcrRepository) and not store.exists():
-            will = "will be created" if policy.destination_repository.create else "has to be created"
-            yield Step("destination repository", Finding.UNCHECKED, f"{repository} does not exist, and {will}")
-            return
-        store.resolve(_PROBE)
+            yield no_repository(policy, repository)
+        else:
+            store.resolve(_PROBE)
+            yield _may_look("destination", store)
     except TransshipError as error:
         yield failed("destination", error, PUSH, repository)
         return
-    yield Step("destination read", Finding.OK, f"may look into {repository}")
     if isinstance(store, EcrRepository):
-        text = "whether you may write cannot be seen without writing; it needs this"
-        yield Step("destination write", Finding.UNCHECKED, text, PUSH.statement(repository), OWN)
+        yield may_write(repository)
+
+
+def _may_look(side: str, store: EcrRepository | HttpRepository) -> Step:
+    text = f"may look into {store.repository}"
+    if not isinstance(store, EcrRepository):
+        text += ", if it exists: its registry says the same of a repository that does not"
+    return Step(f"{side} read", Finding.OK, text)
