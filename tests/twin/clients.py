@@ -62,7 +62,7 @@ def user(name: str, *policies: dict[str, Any]) -> dict[str, Any]:
 
 
 def configuration(**profile: Any) -> dict[str, Any]:
-    everything = allow("ecr:*", "sts:*")
+    everything = allow("ecr:*", "kms:*", "sts:*")
     return {
         "regions": [REGION, OTHER_REGION],
         "profile": profile,
