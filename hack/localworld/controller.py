@@ -54,8 +54,11 @@ class Controller(Started):
             raise WorldError("The operator was not started.")
         return self._child
 
-    def start(self) -> None:
+    def start(self, seconds: float = START_SECONDS) -> None:
         """Start a replica; returns when /readyz says so.
+
+        Args:
+            seconds: How long that may take.
 
         Raises:
             WorldError: It ended or did not get ready in time.
@@ -69,7 +72,7 @@ class Controller(Started):
         }
         command = [sys.executable, "-m", "transship", "operator"]
         self._child = self._processes.start(f"operator-{self._starts}", command, env=environment)
-        wait_until_ready(self._child, self.is_ready, seconds=START_SECONDS)
+        wait_until_ready(self._child, self.is_ready, seconds=seconds)
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, no clean-up; the Lease stays held."""

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,9 @@ class Hook:
         port: where it serves reviews; the same at every start.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, settings: Mapping[str, str] | None = None) -> None:
         self._world = world
+        self._settings = dict(settings or {})
         self._directory = Path(tempfile.mkdtemp(prefix="transship-admission-"))
         self._processes = Processes(self._directory)
         self._starts = 0
@@ -94,6 +95,7 @@ class Hook:
             "TRANSSHIP_HEALTH_HOST": "127.0.0.1",
             "TRANSSHIP_HEALTH_PORT": str(self._health),
             "TRANSSHIP_LOG_LEVEL": "debug",
+            **self._settings,
         }
         place = ("--host=127.0.0.1", f"--port={self.port}", "--name=127.0.0.1")
         command = [sys.executable, "-m", "transship", "admission", *place, *arguments]

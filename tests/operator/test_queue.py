@@ -247,3 +247,10 @@ def test_stop_says_when_a_thread_is_still_at_work(handler: Handler) -> None:
 
     handler.gate.set()
     assert queue.stop(PATIENCE_SECONDS)
+
+
+def test_a_right_that_was_missing_is_tried_again_at_once_as_it_may_have_been_given(handler: Handler) -> None:
+    handler.mistakes["a"] = [NeedsHuman(Reason.DENIED, "not allowed")]
+    with _running(handler) as queue:
+        queue.add("a")
+        handler.wait_until(lambda: handler.seen == ["a", "a"], "it comes back")

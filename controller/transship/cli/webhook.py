@@ -18,11 +18,13 @@ from transship.admission.server import WebhookServer
 from transship.cli.admission import Asked
 from transship.cli.registries import build_registries
 from transship.cluster import connect
+from transship.cluster.access import Access
 from transship.cluster.gates import SchedulingGates
 from transship.cluster.webhook import Webhook
 from transship.errors import TransshipError
 from transship.metrics import AdmissionMetrics
 from transship.operator.health import Check, HealthServer
+from transship.promotion import rights
 from transship.settings import Settings
 
 _LOOK_AT_CERTIFICATE_EVERY = 10.0
@@ -39,7 +41,9 @@ def serve(settings: Settings, asked: Asked) -> None:
     """
     logs.configure(settings.log_level, settings.log_format)
     try:
-        webhook = Webhook(connect(settings.kubeconfig), settings.namespace, asked.secret, asked.configuration)
+        api = connect(settings.kubeconfig)
+        _check_rights(Access(api, "the webhook"), settings, asked)
+        webhook = Webhook(api, settings.namespace, asked.secret, asked.configuration, settings.namespaces)
         metrics = AdmissionMetrics(__version__)
         registries = build_registries(settings, metrics)
     except TransshipError as error:
@@ -61,6 +65,22 @@ def serve(settings: Settings, asked: Asked) -> None:
         )
         raise typer.Exit(1) from error
     _run(settings, server, book, keeper, metrics, asked.drain)
+
+
+def _check_rights(access: Access, settings: Settings, asked: Asked) -> None:
+    """See that the webhook may read what it decides by, and write its certificate if it makes one.
+
+    Raises:
+        NeedsHuman, RetryLater: see Access.
+    """
+    access.require(rights.of_webhook(settings.namespaces))
+    if asked.certificate is None:
+        access.require(rights.of_certificate(settings.namespace, asked.secret, asked.configuration))
+    for namespace in settings.namespaces:
+        missing = access.missing((namespace, each) for each in rights.of_webhook_in_namespace())
+        if missing:
+            advice = f"{rights.advice(missing)} to it, and its pods are held from then on"
+            _log.warning("namespace cannot be read, its pods are not held", namespace=namespace, note=advice)
 
 
 def _run(  # noqa: PLR0913, PLR0917 - the parts of one process
@@ -104,7 +124,7 @@ def release_pods(settings: Settings) -> None:
     logs.quiet_libraries()
     lifted, failed = 0, 0
     try:
-        gates = SchedulingGates(connect(settings.kubeconfig))
+        gates = SchedulingGates(connect(settings.kubeconfig), settings.namespaces)
         for pod in gates.gated_pods():
             metadata = pod["metadata"]
             try:

@@ -3,15 +3,18 @@
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 
 from transship import logs
 from transship.cli.limits import copying_limits
 from transship.cli.registries import build_registries
 from transship.cluster import Cluster, connect
+from transship.cluster.access import Access
 from transship.cluster.gates import SchedulingGates
 from transship.errors import NeedsHuman, Reason
 from transship.metrics import Metrics
 from transship.operator.lifecycle import Operator, Options
+from transship.promotion.rights import Wanted, of_operator
 from transship.settings import Settings
 
 MINIMUM_KUBERNETES = (1, 32)
@@ -28,16 +31,27 @@ def build_operator(settings: Settings, version: str) -> Operator:
     logs.configure(settings.log_level, settings.log_format)
     identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
     api = connect(settings.kubeconfig)
-    cluster = Cluster(api, identity)
+    cluster, access = Cluster(api, identity, settings.namespaces), Access(api, "the operator")
     _check(cluster)
     if settings.gate:
         _check_gate(cluster)
+    access.require(_rights(settings))
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
     metrics = Metrics(version)
     registries = build_registries(settings, metrics)
-    gates = SchedulingGates(api) if settings.admission else None
-    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics, gates)
+    gates = SchedulingGates(api, settings.namespaces) if settings.admission else None
+    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics, access, gates)
+
+
+def _rights(settings: Settings) -> Iterator[Wanted]:
+    return of_operator(
+        settings.namespace,
+        settings.lease_name,
+        settings.namespaces,
+        gate=settings.gate,
+        admission=settings.admission,
+    )
 
 
 def _check(cluster: Cluster) -> None:
@@ -65,6 +79,7 @@ def _check_gate(cluster: Cluster) -> None:
 def _options(settings: Settings, identity: str) -> Options:
     return Options(
         namespace=settings.namespace,
+        namespaces=settings.namespaces,
         lease_name=settings.lease_name,
         lease_seconds=settings.lease_seconds,
         identity=identity,
@@ -75,6 +90,7 @@ def _options(settings: Settings, identity: str) -> Options:
         stalled_recheck=settings.stalled_recheck,
         gate=settings.gate,
         gate_grace=settings.gate_grace,
+        admission=settings.admission,
         history_limit=settings.history_limit,
         health_host=settings.health_host,
         health_port=settings.health_port,

@@ -1,12 +1,12 @@
 """The objects this project reads and writes, and where they live in the API."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from transship.cluster.api import Api, Conflict, NotFound
-from transship.errors import RetryLater, TransshipError
+from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
 from transship.promotion.promoted import NAME as PROMOTED_IMAGES
 from transship.promotion.request import API_VERSION, RequestKey
 from transship.promotion.status import format_time
@@ -28,11 +28,18 @@ _MAX_RETOLD = 1000
 
 
 class Cluster:
-    """Reads and writes objects. Thread-safe. Errors are those of `Api` unless said otherwise."""
+    """Reads and writes objects. Thread-safe. Errors are those of `Api` unless said otherwise.
 
-    def __init__(self, api: Api, identity: str) -> None:
+    Args:
+        api: the API server.
+        identity: who tells events.
+        namespaces: the only ones there are for us; all when there are none.
+    """
+
+    def __init__(self, api: Api, identity: str, namespaces: Sequence[str] = ()) -> None:
         self._api = api
         self._identity = identity
+        self._namespaces = tuple(namespaces)
         self._retold: dict[str, int] = {}
 
     def policies(self) -> list[dict[str, Any]]:
@@ -41,8 +48,21 @@ class Cluster:
 
     def namespaces(self, name: str | None = None) -> list[dict[str, Any]]:
         """All namespaces, or the one of that name if it exists."""
-        query = {"fieldSelector": f"metadata.name={name}"} if name else None
-        return list(self._api.get("/api/v1/namespaces", query)["items"])
+        names = (name,) if name else self._namespaces
+        if not names:
+            return list(self._api.get("/api/v1/namespaces")["items"])
+        return [found for each in names if (found := self._namespace(each)) is not None]
+
+    def _namespace(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self._api.get(f"/api/v1/namespaces/{name}")
+        except NotFound:
+            return None
+        except NeedsHuman as error:
+            # Where namespaces are named the right is in a Role, which goes with the namespace.
+            if self._namespaces and error.reason is Reason.DENIED:
+                return None
+            raise
 
     def workload(self, key: WorkloadKey) -> dict[str, Any] | None:
         """The workload as it is now; None when it is gone."""

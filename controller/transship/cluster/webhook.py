@@ -1,7 +1,7 @@
 """What the admission webhook reads and writes: rules, the Secret of its certificate, and its configuration."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transship.cluster.api import Api, Conflict, NotFound
@@ -21,13 +21,17 @@ class Webhook:
         namespace: where the Secret is.
         secret: its name.
         configuration: name of the MutatingWebhookConfiguration.
+        namespaces: the only ones whose pods may wait; all when there are none.
     """
 
-    def __init__(self, api: Api, namespace: str, secret: str, configuration: str) -> None:
+    def __init__(
+        self, api: Api, namespace: str, secret: str, configuration: str, namespaces: Sequence[str] = ()
+    ) -> None:
         self._api = api
         self._namespace = namespace
         self._secret = secret
         self._configuration = f"{_CONFIGURATIONS}/{configuration}"
+        self._namespaces = tuple(namespaces)
 
     def policies(self) -> list[dict[str, Any]]:
         """All PromotionPolicies, as the API server remembers them."""
@@ -35,11 +39,25 @@ class Webhook:
 
     def namespaces(self, name: str | None = None) -> list[dict[str, Any]]:
         """All namespaces whose pods may wait, or the one of that name if it exists."""
+        if self._namespaces:
+            names = [each for each in self._namespaces if name in {None, each}]
+            return [found for each in names if (found := self._named(each)) is not None]
         if name is None:
             query = {"labelSelector": f"{NAMESPACE_LABEL}={ENABLED}", "resourceVersion": "0"}
         else:
             query = {"fieldSelector": f"metadata.name={name}"}
         return list(self._api.get("/api/v1/namespaces", query)["items"])
+
+    def _named(self, name: str) -> dict[str, Any] | None:
+        """A namespace; None when it is not there, or has no Role of ours: its pods start as without us."""
+        try:
+            return self._api.get(f"/api/v1/namespaces/{name}")
+        except NotFound:
+            return None
+        except NeedsHuman as error:
+            if error.reason is Reason.DENIED:
+                return None
+            raise
 
     def secret(self) -> dict[str, Any] | None:
         """See `CertificateStore`."""

@@ -163,19 +163,46 @@ class Events:
             if namespace in (None, request.namespace):
                 self._queues.requests.add(request)
 
-    def register(self) -> kopf.OperatorRegistry:
-        """The handlers, as kopf takes them."""
-        registry = kopf.OperatorRegistry()
-        kopf.on.login(registry=registry)(_log_in)
+    def namespace_read(self, resource: Mapping[str, Any]) -> None:
+        """A namespace was read that no watch tells of: its labels may open or close policies."""
+        name = resource["metadata"]["name"]
+        if self._known.see_namespace(resource):
+            for policy in self._known.policy_names():
+                self._queues.policies.add(policy)
+            self.namespace_changed(name)
+
+    def namespace_closed(self, name: str) -> None:
+        """A namespace is watched no longer: what is known of it is forgotten, and not worked on."""
+        self._known.forget_namespace(name)
+        self._gate.forget(name)
+        for workload in self._known.forget_workloads(name):
+            self._queues.workloads.add(workload)
+        for request in self._known.forget_requests(name):
+            self._queues.requests.add(request)
+
+    def register_namespaced(self, registry: kopf.OperatorRegistry) -> None:
+        """The handlers of what is in namespaces."""
         for group, version, plural, kind in WORKLOADS:
             on_event(registry, (group, version, plural), self.workload(kind, f"{group}/{version}"), self._heard)
         on_event(registry, (GROUP, VERSION, "promotionrequests"), self.request, self._heard)
-        on_event(registry, (GROUP, VERSION, "promotionpolicies"), self.policy, self._heard)
         if self._gate.is_on:
             on_event(registry, (GROUP, VERSION, "promotedimages"), self.promoted_images, self._heard)
-        on_event(registry, ("", "v1", "namespaces"), self.namespace, self._heard)
+
+    def register_cluster(self, registry: kopf.OperatorRegistry) -> None:
+        """The handlers of policies, and of our own Lease."""
+        on_event(registry, (GROUP, VERSION, "promotionpolicies"), self.policy, self._heard)
         on_event(registry, ("coordination.k8s.io", "v1", "leases"), self.lease, self._heard)
-        return registry
+
+    def register_namespaces(self, registry: kopf.OperatorRegistry) -> None:
+        """The handler of namespaces, where they are watched."""
+        on_event(registry, ("", "v1", "namespaces"), self.namespace, self._heard)
+
+
+def new_registry() -> kopf.OperatorRegistry:
+    """A registry of handlers that has nothing but our credentials."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(_log_in)
+    return registry
 
 
 def on_event(

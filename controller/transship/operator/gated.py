@@ -156,6 +156,14 @@ class Waiting:
             if key in self._pods and self._pods[key].pod.uid == uid:
                 del self._pods[key]
 
+    def forget_namespace(self, namespace: str) -> list[WorkloadKey]:
+        """All pods of a namespace are of no concern any more; their keys."""
+        with self._lock:
+            keys = [key for key in self._pods if key.namespace == namespace]
+            for key in keys:
+                del self._pods[key]
+            return keys
+
     def pod(self, key: WorkloadKey) -> GatedPod | None:
         """A pod that waits."""
         with self._lock:
@@ -187,6 +195,11 @@ class PodEvents:
         else:
             self._waiting.see(event["object"])
         self._add(key)  # also one that waits no longer, to be forgotten
+
+    def namespace_closed(self, name: str) -> None:
+        """A namespace is watched no longer."""
+        for key in self._waiting.forget_namespace(name):
+            self._add(key)
 
     def register(self, registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings) -> None:
         """Watch for pods with our label, and for no others."""

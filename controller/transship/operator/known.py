@@ -115,6 +115,14 @@ class Known:
             if known is not None and known.uid == uid:
                 del self._workloads[key]
 
+    def forget_workloads(self, namespace: str) -> list[WorkloadKey]:
+        """All workloads of a namespace are of no concern any more; their keys."""
+        with self._lock:
+            keys = self.workload_keys(namespace)
+            for key in keys:
+                del self._workloads[key]
+            return keys
+
     def workload(self, key: WorkloadKey) -> Workload | None:
         """A workload as last seen."""
         with self._lock:
@@ -156,6 +164,14 @@ class Known:
             self._answered.pop(key, None)
             self._findings.pop(key, None)
             return known
+
+    def forget_requests(self, namespace: str) -> list[RequestKey]:
+        """All requests of a namespace are of no concern any more; their keys."""
+        with self._lock:
+            gone = [each for key, each in self._requests.items() if key.namespace == namespace]
+            for request in gone:
+                self.forget_request(request.key, request.uid)
+            return [request.key for request in gone]
 
     def request(self, key: RequestKey) -> PromotionRequest | None:
         """A request as last seen or written."""

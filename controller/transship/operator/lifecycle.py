@@ -6,7 +6,6 @@ lists put everything there is on the queues; that is how work left by a killed p
 (exit 0), or because it may no longer be the active one or its watches ended (exit 1, and the kubelet starts it anew).
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import kopf
 import structlog
 
 from transship.oci.copier import Copier, Limits
 from transship.operator.coverage import Coverage
-from transship.operator.events import Events, Pulse, Queues, watch_settings
+from transship.operator.events import Events, Pulse, Queues
 from transship.operator.gated import POD, SWEEP, GatedReconciler, PodEvents, SchedulingGates, Waiting
 from transship.operator.health import HealthServer
 from transship.operator.hooks import HookReconciler
@@ -31,8 +29,12 @@ from transship.operator.policies import PolicyReconciler
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.promoted import Gate
 from transship.operator.queue import WorkQueue
+from transship.operator.reach import Access, Reach
 from transship.operator.requests import RequestReconciler
+from transship.operator.watches import Watches
 from transship.operator.workloads import WorkloadReconciler
+from transship.promotion import rights
+from transship.promotion.policy import PromotionPolicy
 from transship.promotion.ports import Registries
 from transship.promotion.promoter import Promoter, Step
 from transship.promotion.report import Job
@@ -50,6 +52,7 @@ class Options:
     """How the operator behaves; see `settings.Settings` for what each means. Times are in seconds."""
 
     namespace: str
+    namespaces: tuple[str, ...]
     lease_name: str
     lease_seconds: float
     identity: str
@@ -60,6 +63,7 @@ class Options:
     stalled_recheck: float
     gate: bool
     gate_grace: float
+    admission: bool
     history_limit: int
     health_host: str
     health_port: int
@@ -76,6 +80,7 @@ class Operator:
         registries: the registries, with the identities of each policy.
         upkeep: what policies want of AWS, beside images.
         metrics: counts.
+        access: knows our own rights.
         scheduling_gates: of pods that the admission webhook holds; None when there is no such webhook.
     """
 
@@ -86,6 +91,7 @@ class Operator:
         registries: Registries,
         upkeep: Upkeep,
         metrics: Metrics,
+        access: Access,
         scheduling_gates: SchedulingGates | None = None,
     ) -> None:
         self._options = options
@@ -101,7 +107,6 @@ class Operator:
         )
         self._pulse = Pulse()
         self._images = ThreadPoolExecutor(options.image_workers, thread_name_prefix="image")
-        self._watching = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._queues = self._make_queues()
         self._known = Known()
         self._copier = Copier(options.copying)
@@ -119,6 +124,16 @@ class Operator:
         self._picture = Picture(self._known, cluster, self._events.policies_changed, self._events.namespace_changed)
         self._make_reconcilers(cluster, registries)
         self._waiting = Waiting()
+        self._reach = self._make_reach(cluster, access) if options.namespaces else None
+        seen = PodEvents(self._waiting, self._queues.workloads.add, metrics.heard)
+        self._watches = Watches(
+            events=self._events,
+            pods=seen if scheduling_gates is not None else None,
+            lease=(options.namespace, options.lease_name),
+            reach=self._reach,
+            stopping=self._stopping,
+            failed=self._fail,
+        )
         self._gated = self._make_gated(cluster, scheduling_gates) if scheduling_gates is not None else None
         self._policies = self._make_policies(cluster, upkeep)
         self._make_gauges()
@@ -133,6 +148,9 @@ class Operator:
             self._options.health_host, self._options.health_port, self._checks(), self._metrics
         ) as health:
             _log.info("operator started", identity=self._options.identity, health_port=health.port)
+            if self._reach is not None:
+                self._reach.look()
+                threading.Thread(target=self._reach.run, args=(self._stopping,), name="reach", daemon=True).start()
             if self._leader.acquire(self._stopping):
                 self._lead()
         _log.info("operator stopped", failed=self._failed)
@@ -151,7 +169,7 @@ class Operator:
                 queue.start()
             if self._gated is not None:
                 self._queues.workloads.add(SWEEP)
-            self._watching.start()
+            self._watches.start()
             self._leader.guard(self._stopping, self._fail)
         finally:
             self._stopping.set()
@@ -164,8 +182,7 @@ class Operator:
             return max(0.0, deadline - time.monotonic())
 
         ended = [queue.stop(left()) for queue in self._all_queues()]
-        if self._watching.is_alive():
-            self._watching.join(left())
+        self._watches.join(left)
         keeper.join(left())
         self._images.shutdown(wait=all(ended), cancel_futures=True)
         # Only a replica whose workers have all ended may let another one start before the Lease runs out.
@@ -176,25 +193,6 @@ class Operator:
     def _fail(self) -> None:
         self._failed = True
         self._stopping.set()
-
-    def _watch(self) -> None:
-        registry, settings = self._events.register(), watch_settings(self._options.lease_name)
-        if self._gated is not None:
-            PodEvents(self._waiting, self._queues.workloads.add, self._metrics.heard).register(registry, settings)
-        try:
-            asyncio.run(
-                kopf.operator(
-                    registry=registry,
-                    settings=settings,
-                    standalone=True,
-                    clusterwide=True,
-                    stop_flag=self._stopping,
-                )
-            )
-        except Exception:  # noqa: BLE001 - whatever ended the watches ends this replica, and the log says what it was
-            _log.exception("the watches ended")
-        if not self._stopping.is_set():
-            self._fail()
 
     def _make_queues(self) -> Queues:
         options = self._options
@@ -292,6 +290,19 @@ class Operator:
             promote=self._queues.requests.add,
         )
 
+    def _make_reach(self, cluster: Cluster, access: Access) -> Reach:
+        return Reach(
+            names=self._options.namespaces,
+            needs=rights.in_namespace(gate=self._options.gate, admission=self._options.admission),
+            cluster=cluster,
+            access=access,
+            seen=self._events.namespace_read,
+        )
+
+    def _concerns(self, policy: PromotionPolicy) -> bool:
+        """Whether a policy is for a namespace that we watch; another operator may serve the others."""
+        return self._reach is None or any(policy.namespaces.selects(each) for each in self._known.namespaces())
+
     def _make_policies(self, cluster: Cluster, upkeep: Upkeep) -> PolicyReconciler:
         upkeep.tell(self._queues.upkeep.add)
         return PolicyReconciler(
@@ -301,6 +312,7 @@ class Operator:
             metrics=self._metrics,
             clock=_now,
             resync=self._options.resync,
+            concerns=self._concerns,
         )
 
     def _run_all(self, step: Step, jobs: Sequence[Job]) -> None:
@@ -321,21 +333,21 @@ class Operator:
     def _checks(self) -> dict[str, dict[str, Callable[[], str | None]]]:
         return {
             "/healthz": {"watch": self._check_watch, "queue": self._check_queues},
-            "/readyz": {"watch": self._check_seen},
+            "/readyz": {"watch": self._check_seen, "namespaces": self._check_reach},
         }
 
     def _check_watch(self) -> str | None:
-        if not self._watching.ident:
+        if not self._watches.have_begun:
             return None  # a standby does not watch
-        if not self._watching.is_alive():
+        if not self._watches.are_alive:
             return "the watches have ended"
-        silence = self._pulse.silence()
-        if silence is not None and silence > _MAX_SILENCE:
+        silence = max(self._pulse.silence() or 0.0, self._watches.silence())
+        if silence > _MAX_SILENCE:
             return f"nothing was heard for {silence:.0f} s, though the lease is renewed"
         return None
 
     def _check_queues(self) -> str | None:
-        if not self._watching.ident or all(queue.is_alive for queue in self._all_queues()):
+        if not self._watches.have_begun or all(queue.is_alive for queue in self._all_queues()):
             return None
         return "worker threads have ended"
 
@@ -345,6 +357,11 @@ class Operator:
         if self._leader.is_leading and self._pulse.silence() is None:
             return "the first lists have not come yet"
         return None
+
+    def _check_reach(self) -> str | None:
+        if self._reach is None or self._reach.turn.names:
+            return None
+        return "none of those in TRANSSHIP_NAMESPACES can be watched; the log says why"
 
 
 def _now() -> datetime:

@@ -54,6 +54,7 @@ class PolicyReconciler:
         metrics: counts.
         clock: the time.
         resync: seconds after which AWS is looked at again.
+        concerns: whether a policy is for a namespace that is watched; others are left to others.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -65,6 +66,7 @@ class PolicyReconciler:
         metrics: Metrics,
         clock: Callable[[], datetime],
         resync: float,
+        concerns: Callable[[PromotionPolicy], bool] = lambda _: True,
     ) -> None:
         self._known = known
         self._cluster = cluster
@@ -72,6 +74,7 @@ class PolicyReconciler:
         self._metrics = metrics
         self._clock = clock
         self._resync = resync
+        self._concerns = concerns
         self._lock = Lock()
         self._memory: dict[str, _Memory] = {}
 
@@ -85,6 +88,9 @@ class PolicyReconciler:
             queue.forget(name)
             return
         uid, generation, policy = found
+        if isinstance(policy, PromotionPolicy) and not self._concerns(policy):
+            queue.forget(name)
+            return
         reason, message = self._judge(policy)
         self._metrics.reconciled("PromotionPolicy", reason)
         if isinstance(policy, PromotionPolicy):
@@ -109,7 +115,7 @@ class PolicyReconciler:
             queue.forget(name)
             return
         uid, generation, policy = found
-        if isinstance(policy, PolicyError):
+        if isinstance(policy, PolicyError) or not self._concerns(policy):
             queue.forget(name)
             return
         inspection = self._upkeep.look(policy, self._promoted(policy))

@@ -128,6 +128,12 @@ class Gate:
             self._news[namespace] = (resource, is_gone)
         self.changed(namespace)
 
+    def forget(self, namespace: str) -> None:
+        """A namespace is watched no longer: its list stays as it is."""
+        with self._lock:
+            self._by_namespace.pop(namespace, None)
+            self._news.pop(namespace, None)
+
     def admit(self, request: PromotionRequest) -> None:
         """Have what a request has proven listed, before anybody is told.
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from transship.errors import NeedsHuman, RetryLater
+from transship.errors import NeedsHuman, Reason, RetryLater
 
 K = TypeVar("K", bound=Hashable)
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 60.0
@@ -112,7 +112,8 @@ class WorkQueue(Generic[K]):
                 _log.error(
                     "reconcile cannot go on", queue=self._name, key=str(key), reason=error.reason, note=str(error)
                 )
-                self.retry(key, _LAST_BACKOFF)
+                # A right may have been given a moment ago; whatever else a human has to mend takes a human.
+                self.retry(key, 0.0 if error.reason is Reason.DENIED else _LAST_BACKOFF)
             except Exception:  # noqa: BLE001 - a worker thread outlives every mistake made on it
                 _log.exception("reconcile failed", queue=self._name, key=str(key))
                 self.retry(key)

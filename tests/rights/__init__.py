@@ -1,0 +1,1 @@
+"""What operator and webhook may do, and what becomes of namespaces that are not theirs."""
