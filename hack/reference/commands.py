@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from reference.schemas import ROOT
-from transship.cli.app import COMMANDS, load, version
+from transship.cli.app import COMMANDS, load
 from transship.cli.exits import MEANINGS, STALLED, STALLED_OTHERWISE
 from transship.cli.kube import Kube
 from transship.cli.options import OptionGroup
@@ -53,9 +53,6 @@ def _overview() -> Iterator[str]:
 def _commands() -> Iterator[str]:
     for name in COMMANDS:
         yield from _command(f"transship {name}", load(name), 2)
-    alone = typer.Typer(add_completion=False)
-    alone.command()(version)
-    yield from _command("transship version", typer.main.get_command(alone), 2)
 
 
 def _command(title: str, command: Any, depth: int) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 import ast
 import functools
+import importlib.metadata
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -41,7 +43,7 @@ def alone(tmp_path: Path) -> Command:
     return Command(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", *SUBCOMMANDS, "version"])
+@pytest.mark.parametrize("name", ["", *SUBCOMMANDS])
 def test_help_loads_nothing_that_takes_long(name: str, alone: Command) -> None:
     program = (
         "import sys; from transship.cli import main\ntry: main()\nfinally: print(sorted(sys.modules), file=sys.stderr)"
@@ -119,6 +121,15 @@ def test_kubectl_finds_the_plugin(kubectl: Path, tmp_path: Path) -> None:
         timeout=SECONDS,
     )
     assert done.stdout.startswith("transship ")
+
+
+def test_the_version_is_told_to_people_and_to_programs(alone: Command) -> None:
+    installed = importlib.metadata.version("transship")
+    told = {form: alone("version", "-o", form).out for form in ("table", "json", "yaml", "name")}
+    assert told["table"] == f"transship {installed} (Python {platform.python_version()})\n"
+    assert json.loads(told["json"]) == yaml.safe_load(told["yaml"])
+    assert json.loads(told["json"]) == {"version": installed, "python": platform.python_version()}
+    assert told["name"] == f"{installed}\n"
 
 
 def test_both_names_are_installed() -> None:

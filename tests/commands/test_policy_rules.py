@@ -245,6 +245,44 @@ def test_the_policies_and_labels_of_the_cluster_count_where_no_file_is_named(sto
     assert f"is selected by its labels team={stored.namespace}" in said.out
 
 
+@pytest.mark.parametrize("folder", [".", "overlays/production"])
+def test_the_policies_of_overlays_here_decide_where_no_file_is_named(
+    folder: str, alone: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alone.home / ".git").mkdir()
+    (alone.home / folder).mkdir(parents=True, exist_ok=True)
+    write(alone.home, {"policies": [minimal_policy("beside")]}, name="transship.yaml")
+    monkeypatch.chdir(alone.home / folder)
+
+    said = alone("policy", "test", IMAGE, "-n", "shop")
+
+    assert said.status == 0
+    assert said.out.startswith(f"promoted by PromotionPolicy beside, from {SOURCE}/shop/checkout:v1")
+    assert said.err.startswith("transship: by the policies of ")
+    assert said.err.endswith("transship.yaml; --from-cluster asks the cluster\n")
+
+
+def test_policies_above_the_git_repository_that_one_is_in_decide_nothing(
+    alone: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(alone.home, minimal_policy(), name="transship.yaml")
+    (alone.home / "clone" / ".git").mkdir(parents=True)
+    monkeypatch.chdir(alone.home / "clone")
+    said = alone("policy", "test", IMAGE, "-n", "shop")
+    assert (said.status, said.out) == (1, "")
+    assert "there is no kubeconfig" in said.err
+    assert "; or write a transship.yaml, or name policies with -f" in said.err
+
+
+def test_the_cluster_is_asked_where_that_is_said(
+    stored: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, minimal_policy("beside"), name="transship.yaml")
+    monkeypatch.chdir(tmp_path)
+    said = stored("policy", "test", IMAGE, "-n", stored.namespace, "--from-cluster")
+    assert said.out.startswith(f"promoted by PromotionPolicy {stored.namespace}, from "), said.err
+
+
 def test_only_the_policy_that_a_request_names_may_decide(stored: Asker) -> None:
     said = stored("policy", "test", IMAGE, "-n", stored.namespace, "--policy", "another")
     assert said.status == 1
@@ -257,6 +295,9 @@ def test_only_the_policy_that_a_request_names_may_decide(stored: Asker) -> None:
         (["UPPER", "-n", "shop"], "write registry/repository:tag"),
         ([IMAGE, "-n", "shop", "--labels", "team"], "--labels 'team' is not KEY=VALUE"),
         ([IMAGE, "-n", "shop", "-f", "/nonexistent"], "/nonexistent cannot be read"),
+        ([IMAGE, "-f", "/nonexistent"], "/nonexistent cannot be read"),
+        ([IMAGE], "name a --context; or name the namespace with --namespace"),
+        ([IMAGE, "-n", "shop", "--from-cluster"], "-f and --from-cluster exclude each other"),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_one_sentence(arguments: list[str], sentence: str, alone: Command) -> None:

@@ -7,7 +7,6 @@ holds it against the command.
 
 import gc
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from transship import __version__
 from transship.cli.exits import Exit
 
 _CLUSTER, _IMAGES, _OVERLAYS = "Promotions in a cluster", "Images, without a cluster", "Overlays"
@@ -110,6 +108,11 @@ COMMANDS: Mapping[str, Place] = {
         "Print what makes a shell complete commands and options: bash, zsh or fish.",
         _ITSELF,
     ),
+    "version": Place(
+        "transship.cli.version:version",
+        "Print the version, and that of Python; `-o name` prints the version alone.",
+        _ITSELF,
+    ),
 }
 
 
@@ -177,12 +180,6 @@ app = typer.Typer(
 
 @app.callback()
 def _commands(context: typer.Context) -> None:
-    """Take colours away where nobody wants them; `version` stays a command of its own, though typer sees no other."""
+    """Take colours away where nobody wants them."""
     if os.environ.get("NO_COLOR"):
         context.color = False
-
-
-@app.command(rich_help_panel=_ITSELF)
-def version() -> None:
-    """Print the version."""
-    typer.echo(f"transship {__version__} (Python {platform.python_version()})")

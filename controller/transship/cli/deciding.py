@@ -1,14 +1,16 @@
 """Which policy decides about an image, by which rule, and what the others lack."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from transship.cli.configuration import Configuration, read_cluster, read_files
+from transship.cli.configuration import Configuration, find, read_beside, read_cluster, read_files
 from transship.cli.exits import Exit
 from transship.cli.kube import Connection, Kube
 from transship.cli.output import Cell, Colour, Output, clean, paint, table
+from transship.cli.overlay_options import CONFIGURATION
 from transship.cli.policy_rules import Asked
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Reference
@@ -22,9 +24,7 @@ def decide_image(image: str, asked: Asked, kube: Kube, out: Output) -> None:
     Raises:
         typer.Exit: the image would not be promoted.
     """
-    connection = None if asked.files and kube.namespace else kube.connect(out)
-    space = kube.namespace or (connection.namespace if connection is not None else "")
-    found = read_files(asked.files) if asked.files else _of_cluster(connection, out)
+    found, space = _policies(asked, kube, out)
     namespace = Namespace(space, _labels(asked.labels)) if asked.labels else found.namespace(space)
     try:
         reference = Reference.parse(image)
@@ -40,11 +40,35 @@ def decide_image(image: str, asked: Asked, kube: Kube, out: Output) -> None:
         raise typer.Exit(Exit.ERROR)
 
 
-def _of_cluster(connection: Connection | None, out: Output) -> Configuration:
-    if connection is None:
-        raise NeedsHuman(Reason.INVALID_REQUEST, "name policies with -f, or a cluster that has them")
+def _policies(asked: Asked, kube: Kube, out: Output) -> tuple[Configuration, str]:
+    """The policies, and the namespace that is asked about: the one that was named, or the context's."""
+    if asked.files and asked.from_cluster:
+        raise NeedsHuman(Reason.INVALID_REQUEST, "-f and --from-cluster exclude each other; choose one")
+    found = None if asked.from_cluster else _written(asked, out)
+    if found is not None:
+        return found, kube.namespace or _connect(kube, out, "name the namespace with --namespace").namespace
+    way_out = "name policies with -f" if asked.from_cluster else f"write a {CONFIGURATION}, or name policies with -f"
+    connection = _connect(kube, out, way_out)
     out.detail("reading the PromotionPolicies and namespaces of the cluster")
-    return read_cluster(connection.cluster)
+    return read_cluster(connection.cluster), connection.namespace
+
+
+def _written(asked: Asked, out: Output) -> Configuration | None:
+    """Those of files that were named, or else of the one that overlays here would go by."""
+    if asked.files:
+        return read_files(asked.files)
+    if find(Path.cwd()) is None:
+        return None
+    found = read_beside(Path.cwd())
+    out.say(f"transship: by the policies of {clean(found.origin)}; --from-cluster asks the cluster")
+    return found
+
+
+def _connect(kube: Kube, out: Output, way_out: str) -> Connection:
+    try:
+        return kube.connect(out)
+    except NeedsHuman as error:
+        raise NeedsHuman(error.reason, f"{error}; or {way_out}") from error
 
 
 def _labels(given: Iterable[str]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import typer
 from transship.cli.command import command
 from transship.cli.kube import Kube
 from transship.cli.output import Output
-from transship.cli.policy_options import FilesOrCluster
+from transship.cli.overlay_options import CONFIGURATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,13 @@ class Asked:
 
     Attributes:
         files: with policies; none to look for them.
+        from_cluster: look for them in the cluster only.
         labels: of the namespace, as KEY=VALUE.
         only: the name of the only policy to go by.
     """
 
     files: Sequence[str]
+    from_cluster: bool
     labels: Sequence[str]
     only: str
 
@@ -50,7 +52,18 @@ def lint(
 def decide(  # noqa: PLR0913 - a command's options
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="destination reference, as a workload names it")],
     *,
-    files: FilesOrCluster = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            help=f"YAML with PromotionPolicies, instead of {CONFIGURATION} in this folder or above it, and of the "
+            "cluster's; - is standard input. May be repeated.",
+        ),
+    ] = None,
+    from_cluster: Annotated[
+        bool, typer.Option("--from-cluster", help="go by the PromotionPolicies of the cluster")
+    ] = False,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,8 +78,9 @@ def decide(  # noqa: PLR0913 - a command's options
 ) -> None:
     """Say which policy decides about an image in a namespace, by which rule, and what the others lack.
 
-    Nothing is asked of a registry. Exit code 1: the image would not be promoted.
+    The policies are those of transship.yaml in this folder or above it in its git repository, as for overlays here, and
+    where there is none, the cluster's. Nothing is asked of a registry. Exit code 1: the image would not be promoted.
     """
     from transship.cli.deciding import decide_image  # noqa: PLC0415 - see `command`
 
-    decide_image(image, Asked(files or (), labels or (), only), kube, out)
+    decide_image(image, Asked(files or (), from_cluster, labels or (), only), kube, out)
