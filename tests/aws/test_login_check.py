@@ -1,6 +1,7 @@
 """`transship login-check`: who one is, and what one may do, seen on the ECR twin without writing."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,26 @@ def test_without_a_repository_to_try_nothing_is_said_of_rights(check: Check) -> 
     result = check(repositories=["no-such-team/*"])
     assert result.exit_code == 2
     assert result.stdout.count("name a repository with --repository") == 2
+
+
+def test_a_listing_that_is_refused_is_told_from_one_in_which_nothing_fits(aws: Aws, check: Check) -> None:
+    aws.ecr("transship-controller").create_repository(repositoryName=f"{aws.repository()}-there")
+    result = check("-o", "json", repositories=["no-such-team/*"])
+    found = {each["step"]: each for each in json.loads(result.stdout)[0]["steps"]}
+    assert result.exit_code == 2, result.output
+    refused, unfitting = found["source rights"], found["destination rights"]
+    assert refused["finding"] == unfitting["finding"] == "unchecked"
+    assert refused["message"].startswith(
+        f"listing the repositories of {DEVELOPMENT} is refused: arn:aws:sts::111111111111"
+    )
+    assert "may not ecr:DescribeRepositories, which no promotion needs; name a repository with" in refused["message"]
+    assert refused["statement"] == {
+        "Effect": "Allow",
+        "Action": ["ecr:DescribeRepositories"],
+        "Resource": "arn:aws:ecr:eu-west-1:111111111111:repository/*",
+    }
+    assert re.match(rf"none of the \d+ repositories of {PRODUCTION} fits no-such-team/\*; name", unfitting["message"])
+    assert unfitting["statement"] is None
 
 
 def test_a_repository_that_fits_the_patterns_is_found_and_tried(aws: Aws, check: Check) -> None:

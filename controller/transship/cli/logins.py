@@ -1,18 +1,17 @@
 """Who one is on each side of a policy, and what one may do there, step by step and without writing."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
-from transship.aws.permissions import PULL, PUSH, TOKEN
+from transship.aws.permissions import FIND, PULL, PUSH, TOKEN
 from transship.cli.ages import age, now
 from transship.cli.ecr_repository import EcrRepository
 from transship.cli.environment import load_settings
 from transship.cli.explain_image import Explanation, Finding, Step, failed, may_write, no_repository
 from transship.cli.registries import AwsRegistries, build_registries
-from transship.denials import OWN
+from transship.denials import OWN, Kind
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Repository, Tag
 from transship.promotion.policy import Endpoint, PromotionPolicy
@@ -68,29 +67,64 @@ def _steps(registries: AwsRegistries, policy: PromotionPolicy, names: Sequence[s
     chosen = [each for each in names if _speaks_of(policy, each)]
     if not chosen:
         chosen = [each.pattern for each in policy.repositories if not set(each.pattern) & set("*?")][:1]
+    why_none: Mapping[str, Step] = {}
     if not chosen:
-        chosen = _listed(registries, policy)
-    for side, endpoint in (("source", policy.source), ("destination", policy.destination)):
-        yield from _side(registries, policy, side, endpoint, chosen)
+        chosen, why_none = _listed(registries, policy)
+    for side, endpoint in _sides(policy):
+        yield from _side(registries, policy, side, endpoint, chosen or why_none[side])
 
 
-def _listed(registries: AwsRegistries, policy: PromotionPolicy) -> list[str]:
-    """NAME of one repository that there is and that the policy speaks of; none where that cannot be seen."""
-    for endpoint in (policy.source, policy.destination):
-        if EcrHost.of(endpoint.registry) is None:
-            continue
-        identity, prefix = Identity.of(policy.name, endpoint), endpoint.repository_prefix
-        with suppress(TransshipError):  # listing is a right of its own, and nobody needs it to promote
-            for each in registries.listing.repositories(identity, endpoint.registry, prefix):
-                name = endpoint.name_of(each)
-                if name is not None and _speaks_of(policy, name):
-                    return [name]
-    return []
+def _sides(policy: PromotionPolicy) -> Sequence[tuple[str, Endpoint]]:
+    return ("source", policy.source), ("destination", policy.destination)
+
+
+def _listed(registries: AwsRegistries, policy: PromotionPolicy) -> tuple[list[str], Mapping[str, Step]]:
+    """NAME of one repository that there is and that the policy speaks of; or why neither side shows one."""
+    why: dict[str, Step] = {}
+    for side, endpoint in _sides(policy):
+        found = _look_for_one(registries, policy, endpoint)
+        if isinstance(found, str):
+            return [found], {}
+        sentence = f"{found.message}; name a repository with --repository to see what you may do with it"
+        why[side] = replace(found, step=f"{side} {_RIGHTS}", finding=Finding.UNCHECKED, message=sentence)
+    return [], why
+
+
+def _look_for_one(registries: AwsRegistries, policy: PromotionPolicy, endpoint: Endpoint) -> str | Step:
+    """The first that fits, or what is told where none is seen."""
+    registry, prefix = endpoint.registry, endpoint.repository_prefix
+    if EcrHost.of(registry) is None:
+        return Step("", Finding.UNCHECKED, f"{registry} is not ECR, and its repositories are not listed")
+    try:
+        there = registries.listing.repositories(Identity.of(policy.name, endpoint), registry, prefix)
+    except TransshipError as error:
+        return _unlisted(error, endpoint)
+    names = (endpoint.name_of(each) for each in there)
+    fitting = next((each for each in names if each is not None and _speaks_of(policy, each)), None)
+    if fitting is not None:
+        return fitting
+    below = f" below {prefix}" if prefix else ""
+    count = f"none of the {len(there)} repositories{below}" if there else f"no repository{below}"
+    return Step("", Finding.UNCHECKED, f"{count} of {registry} fits {_patterns(policy)}")
+
+
+def _unlisted(error: TransshipError, endpoint: Endpoint) -> Step:
+    """Listing is a right of its own, and nobody needs it to promote: that it lacks is nothing to mend."""
+    denial = error.denial
+    if error.reason is not Reason.DENIED or denial is None:
+        said = "is refused" if error.reason is Reason.DENIED else "did not work"
+        return Step("", Finding.UNCHECKED, f"listing the repositories of {endpoint.registry} {said}: {error.message}")
+    why = f"{denial.principal} may not {denial.action}, which no promotion needs"
+    step = failed("", error, FIND, Repository(endpoint.registry, "*"))
+    text = f"listing the repositories of {endpoint.registry} is refused: {why}"
+    # What a repository's policy allows is that repository: no such statement lets anybody see all of them.
+    return Step("", step.finding, text) if denial.kind is Kind.RESOURCE else replace(step, message=text)
 
 
 def _side(
-    registries: AwsRegistries, policy: PromotionPolicy, side: str, endpoint: Endpoint, names: Sequence[str]
+    registries: AwsRegistries, policy: PromotionPolicy, side: str, endpoint: Endpoint, names: Sequence[str] | Step
 ) -> Iterator[Step]:
+    """Identity, token, and what one may do with repositories; or a step that says why none is tried."""
     registry = Repository(endpoint.registry, "")
     try:
         caller = registries.caller(policy, endpoint)
@@ -100,13 +134,9 @@ def _side(
         yield failed(side, error, TOKEN, registry)
         return
     yield Step(f"{side} token", Finding.OK, _token(registries, policy, endpoint))
-    if not names:
-        yield Step(
-            f"{side} {_RIGHTS}",
-            Finding.UNCHECKED,
-            "listing shows no repository of the policy; name a repository with --repository to see what you may "
-            "do with it",
-        )
+    if isinstance(names, Step):
+        yield names
+        return
     look = _look_at_source if side == "source" else _look_at_destination
     for name in names:
         yield from look(registries, policy, endpoint.repository(name))
