@@ -118,6 +118,11 @@ class Denial:
         return _PLACES.get(self.kind, OWN)
 
     @property
+    def account(self) -> str:
+        """The account that whoever was denied belongs to."""
+        return self.principal.split(":")[4]
+
+    @property
     def names_a_principal(self) -> bool:
         """Whether the policy that has to change is one that says whom it is for."""
         return self.kind in {Kind.RESOURCE, Kind.TRUST}

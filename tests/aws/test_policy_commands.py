@@ -183,6 +183,7 @@ def test_all_means_what_the_policy_matches(aws: Any, run: Run) -> None:
         ("diff", ["billing/checkout"], {}, "no policy given covers the source repository billing/checkout"),
         ("diff", [], {}, "name repositories, or say --all"),
         ("diff", ["shop/checkout", "--all"], {}, "name repositories, or say --all"),
+        ("diff", ["--all"], {"sourceAccess": {}}, "name a role of account 111111111111 in the PromotionPolicy, or one"),
         ("apply", ["shop/checkout"], {"sourceAccess": READER}, "may not ecr:GetRepositoryPolicy"),
         ("apply", ["shop/checkout"], {"sourceAccess": {**EDITOR, "externalId": "guess"}}, "may not sts:AssumeRole"),
         ("show", [], {"repositories": ["["]}, "spec.repositories"),

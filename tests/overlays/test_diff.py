@@ -1,6 +1,7 @@
 """`transship diff`: what runs there and not here."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,50 @@ def test_a_registry_that_refuses_is_an_error_and_not_no_difference(shop: Shop) -
     assert "may not ecr:DescribeImages" in said.err
 
 
-def test_a_registry_that_may_not_be_listed_is_told_as_a_right_on_it(shop: Shop) -> None:
+def test_a_registry_of_another_account_that_may_not_be_listed_is_told_what_would_help(shop: Shop) -> None:
+    """What is said is true: rights of one's own to list it all change nothing, a role and one repository do."""
+    shop.push("v1")
+    shop.let_in()
     shop.policy()
     said = shop.run("diff", SOURCE, DESTINATION)
     assert (said.status, said.out) == (1, "")
-    assert "may not ecr:DescribeRepositories there; allow it on all repositories of the registry" in said.err
-    assert "repository/" not in said.err
+    assert f"cannot list the repositories of {SOURCE}: " in said.err
+    assert "may not ecr:DescribeRepositories there; across accounts no policy of its own is enough" in said.err
+    assert "name a role of account 111111111111 in the PromotionPolicy, or one repository" in said.err
+    assert len(said.err.splitlines()) == 1
+
+    one = shop.run("diff", f"{SOURCE}/{shop.repository}", f"{SOURCE}/{shop.repository}")
+    assert (one.status, one.err) == (0, "")
+    shop.policy(source=ROLE)
+    assert shop.run("diff", SOURCE, SOURCE, by=BY).status == 0
+
+
+def test_a_registry_of_ones_own_that_may_not_be_listed_is_told_as_a_right_on_it(shop: Shop) -> None:
+    said = shop.run("diff", DESTINATION, DESTINATION, by="node")
+    assert (said.status, said.out) == (1, "")
+    assert "may not ecr:DescribeRepositories there; allow it on all repositories of the registry in the" in said.err
+
+
+def test_a_repository_that_neither_it_nor_the_registry_shows_is_told_as_a_right_on_it(shop: Shop) -> None:
+    shop.push("v1")
+    shop.policy()
+    said = shop.run("diff", f"{SOURCE}/{shop.repository}", f"{DESTINATION}/{shop.repository}")
+    assert (said.status, said.out) == (1, "")
+    assert f"cannot list the images of {SOURCE}/{shop.repository}" in said.err
+    assert "ecr:DescribeRepositories" not in said.err
+
+
+def test_a_path_is_one_repository_or_a_folder_of_them(shop: Shop) -> None:
+    shop.push("v1")
+    longer = replace(shop, name=f"{shop.name}-api")
+    longer.push("v1")
+    said = diff(shop, f"{SOURCE}/{shop.repository}", f"{DESTINATION}/{shop.repository}")
+    assert [each["name"] for each in differences(said)] == [f"{shop.repository}:v1"]
+    said = diff(shop, f"{SOURCE}/{shop.repository[:-1]}", f"{DESTINATION}/{shop.repository}")
+    assert (said.status, differences(said)) == (0, [])
+    assert f"{longer.repository}:v1" in {
+        each["name"] for each in differences(diff(shop, f"{SOURCE}/shop/", DESTINATION))
+    }
 
 
 def test_registries_are_compared_tag_by_tag(shop: Shop) -> None:

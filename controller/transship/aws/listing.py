@@ -1,6 +1,6 @@
 """What ECR registries hold, with the age of each image: for people who compare two of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from transship.aws.failures import aws_errors, code_of
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
+from transship.denials import Denial
+from transship.errors import NeedsHuman
 from transship.oci.digest import Digest
 from transship.oci.reference import Registry, Repository, Tag
 
@@ -34,18 +36,15 @@ class Listing:
 
     def repositories(self, identity: Identity, registry: Registry, prefix: str = "") -> list[Repository]:
         """Those of a registry whose path begins with a prefix."""
-        host = _host(registry)
-        with aws_errors(f"list the repositories of {registry}"):
-            pages = self._clients.ecr(identity, host).get_paginator("describe_repositories")
-            answers = list(pages.paginate(registryId=host.account))
-        paths = (each["repositoryName"] for answer in answers for each in answer["repositories"])
-        return [Repository(registry, path) for path in sorted(paths) if path.startswith(prefix)]
+        paths = sorted(repository_paths(self._clients, identity, registry))
+        return [Repository(registry, path) for path in paths if path.startswith(prefix)]
 
-    def tags(self, identity: Identity, repository: Repository) -> Iterator[Listed]:
-        """Every tag of a repository; none when it does not exist."""
-        for image in self._describe(identity, repository, filter={"tagStatus": "TAGGED"}):
-            for tag in image.get("imageTags", []):
-                yield _listed(repository, Tag(tag), image)
+    def tags(self, identity: Identity, repository: Repository) -> list[Listed] | None:
+        """Every tag of a repository; None when it does not exist."""
+        images = self._describe(identity, repository, filter={"tagStatus": "TAGGED"})
+        if images is None:
+            return None
+        return [_listed(repository, Tag(tag), image) for image in images for tag in image.get("imageTags", [])]
 
     def find(self, identity: Identity, repository: Repository, target: Tag | Digest) -> Listed | None:
         """What a tag or digest leads to; None when it does not exist."""
@@ -54,7 +53,9 @@ class Listing:
         found = self._describe(identity, repository, imageIds=ids)
         return _listed(repository, target if isinstance(target, Tag) else None, found[0]) if found else None
 
-    def _describe(self, identity: Identity, repository: Repository, **arguments: Any) -> Sequence[Mapping[str, Any]]:
+    def _describe(
+        self, identity: Identity, repository: Repository, **arguments: Any
+    ) -> Sequence[Mapping[str, Any]] | None:
         host = _host(repository.registry)
         with aws_errors(f"list the images of {repository}"):
             pages = self._clients.ecr(identity, host).get_paginator("describe_images")
@@ -63,8 +64,39 @@ class Listing:
             except ClientError as error:
                 if code_of(error) not in _NOWHERE:
                     raise
-                return []
+                return None
         return [dict(each) for answer in answers for each in answer["imageDetails"]]
+
+
+def repository_paths(clients: Clients, identity: Identity, registry: Registry) -> list[str]:
+    """All repositories of an ECR registry.
+
+    Raises:
+        NeedsHuman, RetryLater: of AWS. There is no repository whose policy could allow it, so nobody is sent to one.
+    """
+    host, doing = _host(registry), f"list the repositories of {registry}"
+    try:
+        with aws_errors(doing):
+            pages = clients.ecr(identity, host).get_paginator("describe_repositories")
+            return [
+                each["repositoryName"]
+                for page in pages.paginate(registryId=host.account)
+                for each in page["repositories"]
+            ]
+    except NeedsHuman as error:
+        if error.denial is None or error.denial.is_explicit:
+            raise
+        said = f"cannot {doing}: {error.denial.principal} may not {error.denial.action} there"
+        raise NeedsHuman(error.reason, f"{said}; {_remedy(error.denial, host)}", side=error.side) from error
+
+
+def _remedy(denial: Denial, host: EcrHost) -> str:
+    if denial.account != host.account:
+        return (
+            "across accounts no policy of its own is enough, and none of a repository counts for all: name a role of "
+            f"account {host.account} in the PromotionPolicy, or one repository"
+        )
+    return f"allow it on all repositories of the registry in {denial.belongs_in}"
 
 
 def _listed(repository: Repository, tag: Tag | None, image: Mapping[str, Any]) -> Listed:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from transship.aws.failures import aws_errors, code_of, row_of
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
+from transship.aws.listing import repository_paths
 from transship.aws.locks import RepositoryLocks
 from transship.aws.policy_document import PolicyDocument, equal_json
 from transship.errors import NeedsHuman, Reason, TransshipError
@@ -336,11 +337,8 @@ class Repositories:
         host, identity = EcrHost.of(policy.destination.registry), Identity.of(policy.name, policy.destination)
         if host is None:
             return
-        with aws_errors(f"list the repositories of {policy.destination.registry}"):
-            pages = self._clients.ecr(identity, host).get_paginator("describe_repositories")
-            answers = list(pages.paginate(registryId=host.account))
-        for each in (each for answer in answers for each in answer["repositories"]):
-            repository = Repository(policy.destination.registry, each["repositoryName"])
+        for path in repository_paths(self._clients, identity, policy.destination.registry):
+            repository = Repository(policy.destination.registry, path)
             name = policy.destination.name_of(repository)
             if name is not None and any(glob.matches(name) for glob in policy.repositories):
                 yield repository

@@ -15,6 +15,7 @@ from typing import Any
 from transship.aws.failures import aws_errors
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
+from transship.aws.listing import repository_paths
 from transship.aws.locks import RepositoryLocks
 from transship.aws.policy_document import Grant, Meaning, meaning, sid_for
 from transship.aws.repository_policy import ASK_AGAIN_SECONDS, Edit, Opened
@@ -199,11 +200,7 @@ class SourceAccess:
         """
         host = EcrHost.of(policy.source.registry)
         if host is not None:
-            with aws_errors(f"list the repositories of {policy.source.registry}"):
-                client = self._clients.ecr(self._editor(policy), host)
-                pages = client.get_paginator("describe_repositories").paginate(registryId=host.account)
-                paths = [each["repositoryName"] for page in pages for each in page["repositories"]]
-            for path in paths:
+            for path in repository_paths(self._clients, self._editor(policy), policy.source.registry):
                 repository = Repository(policy.source.registry, path)
                 name = policy.source.name_of(repository)
                 if name is not None and any(glob.matches(name) for glob in policy.repositories):

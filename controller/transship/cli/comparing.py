@@ -10,7 +10,6 @@ from transship.aws.hosts import EcrHost
 from transship.aws.identity import Identity
 from transship.aws.listing import Listed
 from transship.cli.registries import AwsRegistries
-from transship.denials import OWN
 from transship.errors import NeedsHuman, Reason, Side, TransshipError
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Registry, Repository, Tag
@@ -111,7 +110,7 @@ class Places:
         return found
 
     def of_registry(self, place: str) -> Place:
-        """The tags of a registry, or of the repositories of it whose path begins as said.
+        """The tags of a registry, of one repository of it, or of those below a path.
 
         Raises:
             NeedsHuman, RetryLater: it is no registry that can be listed, or refuses.
@@ -144,7 +143,14 @@ class Places:
         identity = self._identity(registry)
         if EcrHost.of(registry) is None:
             return list(_tags(registries, Repository.of(registry, prefix)))
-        repositories = _repositories(registries, identity, registry, prefix)
+        try:
+            alone = _alone(registries, identity, registry, prefix)
+        except NeedsHuman as refusal:
+            repositories = _below(registries, identity, registry, prefix, refusal)
+        else:
+            if alone is not None:
+                return alone
+            repositories = _below(registries, identity, registry, prefix)
         calls: list[Callable[[], list[Listed]]] = [
             partial(_list, registries, identity, repository) for repository in repositories
         ]
@@ -189,22 +195,29 @@ def _parsed(image: str) -> Reference | None:
         return None
 
 
-def _repositories(registries: AwsRegistries, identity: Identity, registry: Registry, prefix: str) -> list[Repository]:
+def _alone(registries: AwsRegistries, identity: Identity, registry: Registry, path: str) -> list[Listed] | None:
+    """The tags of the one repository of that path, which takes no right to list the registry; None if there is none."""
     try:
-        return registries.listing.repositories(identity, registry, prefix)
+        repository = Repository.of(registry, path)
+    except ValueError:
+        return None  # nothing, or something that ends in a slash
+    return registries.listing.tags(identity, repository)
+
+
+def _below(
+    registries: AwsRegistries, identity: Identity, registry: Registry, path: str, refusal: NeedsHuman | None = None
+) -> list[Repository]:
+    """The repositories below a path; who may look neither into the one nor for others is told about the one."""
+    folder = f"{path.rstrip('/')}/" if path else ""
+    try:
+        found = registries.listing.repositories(identity, registry, path.rstrip("/"))
     except NeedsHuman as error:
-        if error.denial is None or error.denial.is_explicit:
-            raise
-        # A whole registry is listed by one's own policy alone: there is no repository whose policy could allow it.
-        raise NeedsHuman(
-            error.reason,
-            f"cannot list the repositories of {registry}: {error.denial.principal} may not {error.denial.action} "
-            f"there; allow it on all repositories of the registry in {OWN}",
-        ) from error
+        raise refusal or error from None
+    return [each for each in found if f"{each.path}/".startswith(folder)]
 
 
 def _list(registries: AwsRegistries, identity: Identity, repository: Repository) -> list[Listed]:
-    return list(registries.listing.tags(identity, repository))
+    return registries.listing.tags(identity, repository) or []
 
 
 def _tags(registries: AwsRegistries, repository: Repository) -> Iterable[Listed]:

@@ -27,7 +27,8 @@ def diff_command(  # noqa: PLR0913 - a command's options
     """Compare two overlays, or two registries: images, tags, digests and ages.
 
     Images are the same where the policies say that one is promoted to the other, or where their paths are the same.
-    Of a registry that is not ECR one repository is compared, and it tells no age.
+    A path is that of one repository, or of all that are below it. Of a registry that is not ECR one repository is
+    compared, and it tells no age.
 
     Exit code 0: no difference, 2: a difference, 1: an error.
     """
