@@ -87,7 +87,9 @@ def repository_paths(clients: Clients, identity: Identity, registry: Registry) -
         if error.denial is None or error.denial.is_explicit:
             raise
         said = f"cannot {doing}: {error.denial.principal} may not {error.denial.action} there"
-        raise NeedsHuman(error.reason, f"{said}; {_remedy(error.denial, host)}", side=error.side) from error
+        refused = NeedsHuman(error.reason, f"{said}; {_remedy(error.denial, host)}", side=error.side)
+        refused.denial = error.denial
+        raise refused from error
 
 
 def _remedy(denial: Denial, host: EcrHost) -> str:
