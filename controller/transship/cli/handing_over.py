@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from transship.cluster.following import Requests
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.argocd import REVISION
 from transship.promotion.duration import parse_duration
-from transship.promotion.history import ASKED_BY, OVERLAY
+from transship.promotion.history import ASKED_BY, FIRST_ASKED_BY, OVERLAY
 from transship.promotion.request import (
     API_VERSION,
     KIND,
@@ -39,7 +39,7 @@ from transship.promotion.request import (
 from transship.promotion.status import ImageStatus
 from transship.promotion.workload import ContainerImage, WorkloadKey
 
-_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BITBUCKET_STEP_TRIGGERER_UUID")
+_ACTORS = ("GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BITBUCKET_STEP_TRIGGERER_UUID")
 _GIT_SECONDS = 5.0
 _MAX_TEXT = 256
 MAX_IMAGES = 64
@@ -76,7 +76,7 @@ def hand_over(given: Input, connection: Connection, timeout: str, watch: Watcher
         covered, others = split([each for each in wanted if each.namespace == namespace], found)
         for start in range(0, len(covered), MAX_IMAGES):
             part = covered[start : start + MAX_IMAGES]
-            request = _ask(_resource(given.name, namespace, part, timeout), connection)
+            request = _ask(_resource(given.name, namespace, part, timeout), connection, out)
             out.say(f"PromotionRequest {request.key}")
             handed.append(_follow(request, part, connection, deadline, Told(watch)))
         left = tuple(Ended(each.wanted, None, each) for each in others)
@@ -140,8 +140,11 @@ def _revision(overlay: Path) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _ask(resource: dict[str, Any], connection: Connection) -> PromotionRequest:
-    """Make the request; one that is there and has ended is asked for again, as what it says may be true no more."""
+def _ask(resource: dict[str, Any], connection: Connection, out: Output) -> PromotionRequest:
+    """Make the request; one that is there and has ended is asked for again, as what it says may be true no more.
+
+    One that goes on is followed. Whoever asks last is written on it in either case.
+    """
     metadata = resource["metadata"]
     key = RequestKey(metadata["namespace"], metadata["name"])
     made = connection.cluster.create_request(resource)
@@ -154,10 +157,32 @@ def _ask(resource: dict[str, Any], connection: Connection) -> PromotionRequest:
         )
     request = parse_request(there)
     require_images(request, [ContainerImage(each["name"], each["image"]) for each in resource["spec"]["containers"]])
+    asker = _asker(metadata["annotations"], there["metadata"].get("annotations") or {})
     if verdict(request) is None:
+        _join(there, asker, connection, out)
         return request
-    again = connection.cluster.ask_again(request.key, request.uid, _other(resource, there))
+    again = connection.cluster.ask_again(there, asker, _other(resource, there))
     return parse_request(again) if again is not None else request
+
+
+def _asker(now: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """The annotations that say who asks now; whoever asked first is kept, where that was somebody else."""
+    told = {each: now.get(each, "") for each in (ASKED_BY, OVERLAY, REVISION)}
+    first = before.get(ASKED_BY, "")
+    if first and first != told[ASKED_BY] and FIRST_ASKED_BY not in before:
+        told[FIRST_ASKED_BY] = first
+    return {name: text for name, text in told.items() if text != before.get(name, "")}
+
+
+def _join(there: dict[str, Any], asker: Mapping[str, str], connection: Connection, out: Output) -> None:
+    """Write who asks for what others have asked for already; to follow it nobody needs the right to."""
+    try:
+        if asker:
+            connection.cluster.ask_again(there, asker)
+    except NeedsHuman as error:
+        if error.reason is not Reason.DENIED:
+            raise
+        out.say(f"transship: PromotionRequest {there['metadata']['name']} keeps who asked for it before: {error}")
 
 
 def _other(resource: dict[str, Any], there: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """The objects this project reads and writes, and where they live in the API."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -88,14 +88,24 @@ class Cluster:
         except NotFound:
             return None
 
-    def ask_again(self, key: RequestKey, uid: str, timeout: str) -> dict[str, Any] | None:
-        """Give this very PromotionRequest another timeout, which makes it a new promotion; None when it is gone."""
-        operations: list[dict[str, Any]] = [
-            {"op": "test", "path": "/metadata/uid", "value": uid},
-            {"op": "add", "path": "/spec/timeout", "value": timeout},
-        ]
+    def ask_again(
+        self, resource: Mapping[str, Any], annotations: Mapping[str, str], timeout: str = ""
+    ) -> dict[str, Any] | None:
+        """Write on this very PromotionRequest who asks for it now; None when it is gone.
+
+        Args:
+            resource: the request as it was read.
+            annotations: what is to be written; an empty text takes one away.
+            timeout: another one makes it a new promotion; empty leaves it as it is.
+        """
+        metadata = resource["metadata"]
+        path = f"{_OURS}/namespaces/{metadata['namespace']}/promotionrequests/{metadata['name']}"
+        operations: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/uid", "value": metadata["uid"]}]
+        operations += _annotate(metadata.get("annotations"), annotations)
+        if timeout:
+            operations.append({"op": "add", "path": "/spec/timeout", "value": timeout})
         try:
-            return self._api.patch(f"{_OURS}/namespaces/{key.namespace}/promotionrequests/{key.name}", operations)
+            return self._api.patch(path, operations)
         except (NotFound, Conflict):
             return None
 
@@ -273,3 +283,15 @@ class Cluster:
 
 def _promoted_images(namespace: str) -> str:
     return f"{_OURS}/namespaces/{namespace}/promotedimages"
+
+
+def _annotate(there: Mapping[str, str] | None, wanted: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The operations of a JSON patch by which annotations become what is wanted; others stay."""
+    if there is None and any(wanted.values()):
+        yield {"op": "add", "path": "/metadata/annotations", "value": {}}
+    for name, text in wanted.items():
+        path = f"/metadata/annotations/{name.replace('~', '~0').replace('/', '~1')}"
+        if text:
+            yield {"op": "add", "path": path, "value": text}
+        elif name in (there or {}):
+            yield {"op": "remove", "path": path}

@@ -9,8 +9,9 @@ from transship.promotion.argocd import OPTION_PREFIX
 from transship.promotion.request import PromotionRequest
 from transship.promotion.status import ImageStatus
 
-ASKED_BY, OVERLAY = f"{OPTION_PREFIX}asked-by", f"{OPTION_PREFIX}overlay"
-"""Annotations of a request that was made from outside the cluster; whoever writes it may write anything there."""
+ASKED_BY, FIRST_ASKED_BY, OVERLAY = (f"{OPTION_PREFIX}{each}" for each in ("asked-by", "first-asked-by", "overlay"))
+"""Annotations of a request that was made from outside the cluster; whoever writes it may write anything there. Whoever
+asked last is `ASKED_BY`; whoever asked first, where that was somebody else, stays."""
 
 
 @dataclass(frozen=True, slots=True)
