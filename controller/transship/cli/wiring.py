@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from transship import logs
 from transship.cli.limits import copying_limits
 from transship.cli.registries import build_registries
+from transship.cli.traces import build_spans
 from transship.cluster import Cluster, connect
 from transship.cluster.access import Access
 from transship.cluster.gates import SchedulingGates
@@ -41,7 +42,8 @@ def build_operator(settings: Settings, version: str) -> Operator:
     metrics = Metrics(version)
     registries = build_registries(settings, metrics)
     gates = SchedulingGates(api, settings.namespaces) if settings.admission else None
-    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics, access, gates)
+    spans = build_spans(settings, version)
+    return Operator(_options(settings, identity), cluster, registries, registries.upkeep, metrics, access, gates, spans)
 
 
 def _rights(settings: Settings) -> Iterator[Wanted]:

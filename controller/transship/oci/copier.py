@@ -19,6 +19,7 @@ from transship.oci.flow import Flow, Joining
 from transship.oci.lookups import Lookups
 from transship.oci.presence import Presence
 from transship.oci.reference import Repository
+from transship.oci.spans import UNTRACED, Spans
 from transship.oci.store import Chunk, Destination, Source
 from transship.oci.threads import Result, Threads
 
@@ -97,10 +98,12 @@ class Copier:
 
     Args:
         limits: how much at once.
+        spans: hears of what takes time.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, spans: Spans = UNTRACED) -> None:
         self.limits = limits or Limits()
+        self.spans = spans
         self.presence = Presence()
         self._budget = Budget(self.limits.memory)
         self._lookups = Lookups(self.limits.lookups, self.presence)
@@ -210,7 +213,8 @@ class Copier:
         with self._lock:
             self._moving += 1
         try:
-            self._move(flight, tell)
+            with self.spans.span("blob", digest=flight.blob.digest, bytes=flight.blob.size):
+                self._move(flight, tell)
             self.presence.add(flight.destination.repository, [flight.blob.digest])
         except BaseException as error:  # noqa: BLE001 - it is raised for everybody who waits
             flight.error = error

@@ -2,12 +2,16 @@
 
 `concurrent.futures` joins its threads when the interpreter ends; one of ours may sit in a read from a registry that
 went silent, and nobody who has cancelled a copy wants to wait for that.
+
+A call sees the context variables of whoever asked for it, so that it is known what it works for.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -34,7 +38,7 @@ class Threads:
     def start(self, call: Callable[[], None]) -> None:
         """Run a call, which must not raise, as soon as a thread is free."""
         with self._changed:
-            self._waiting.append(call)
+            self._waiting.append(partial(copy_context().run, call))
             if self._idle >= len(self._waiting) or self._threads >= self._limit:
                 self._changed.notify()
                 return

@@ -108,7 +108,7 @@ class Work:
             Cancelled, RetryLater, NeedsHuman: of the destination.
         """
         self.check_cancelled()
-        with doing(Side.DESTINATION, "push tag"):
+        with self.copier.spans.span("tag", tag=tag), doing(Side.DESTINATION, "push tag"):
             self.copier.ask([partial(self._push, root, tag, is_new=is_new)], self.check_cancelled)
         self.progress(self.state)
 

@@ -94,7 +94,8 @@ class HookReconciler:
         queue.forget(key)
         if _WAITING not in {each["type"] for each in status["conditions"]}:
             self._known.stop_waiting(key)
-            _log.info("hook ended", hook=str(key), request=str(request_key), phase=request.status.phase.value)
+            told = {"request": str(request_key), "request_uid": request.uid}
+            _log.info("hook ended", hook=str(key), **told, phase=request.status.phase.value)
 
     def _refuse(self, hook: Workload, error: NeedsHuman) -> None:
         """No request can be made of this hook: whoever wrote it has to be told by the Job itself."""

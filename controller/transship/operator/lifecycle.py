@@ -8,14 +8,16 @@ lists put everything there is on the queues; that is how work left by a killed p
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
 
 from transship.oci.copier import Copier, Limits
+from transship.oci.spans import UNTRACED, Spans
 from transship.operator.coverage import Coverage
 from transship.operator.events import Events, Pulse, Queues
 from transship.operator.gated import POD, SWEEP, GatedReconciler, PodEvents, SchedulingGates, Waiting
@@ -82,6 +84,7 @@ class Operator:
         metrics: counts.
         access: knows our own rights.
         scheduling_gates: of pods that the admission webhook holds; None when there is no such webhook.
+        spans: hears of what takes time.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the composition root names each of them
@@ -93,6 +96,7 @@ class Operator:
         metrics: Metrics,
         access: Access,
         scheduling_gates: SchedulingGates | None = None,
+        spans: Spans = UNTRACED,
     ) -> None:
         self._options = options
         self._metrics = metrics
@@ -109,7 +113,8 @@ class Operator:
         self._images = ThreadPoolExecutor(options.image_workers, thread_name_prefix="image")
         self._queues = self._make_queues()
         self._known = Known()
-        self._copier = Copier(options.copying)
+        self._spans = spans
+        self._copier = Copier(options.copying, spans)
         self._gate = Gate(
             known=self._known,
             lists=cluster,
@@ -153,6 +158,7 @@ class Operator:
                 threading.Thread(target=self._reach.run, args=(self._stopping,), name="reach", daemon=True).start()
             if self._leader.acquire(self._stopping):
                 self._lead()
+        self._spans.close()
         _log.info("operator stopped", failed=self._failed)
         return 1 if self._failed else 0
 
@@ -207,14 +213,15 @@ class Operator:
                 "requests",
                 lambda key: self._requests.reconcile(key, self._queues.requests),
                 options.promotion_workers,
+                self._about,
             ),
             WorkQueue(
                 "upkeep",
                 lambda name: self._policies.look_after(name, self._queues.upkeep, self._queues.policies),
                 _UPKEEP_WORKERS,
             ),
-            WorkQueue("gates", self._check_gate, 1),
-            WorkQueue("pods", lambda key: self._pods.reconcile(key, self._queues.pods), 1),
+            WorkQueue("gates", self._check_gate, 1, self._about),
+            WorkQueue("pods", lambda key: self._pods.reconcile(key, self._queues.pods), 1, self._about),
             WorkQueue("promoted", lambda name: self._gate.reconcile(name, self._queues.promoted), 1),
         )
 
@@ -222,6 +229,10 @@ class Operator:
         queues = self._queues
         quick = (queues.workloads, queues.policies, queues.requests)
         return (*quick, queues.upkeep, queues.gates, queues.pods, queues.promoted)
+
+    def _about(self, key: RequestKey) -> Mapping[str, str]:
+        request = self._known.request(key)
+        return {"request": str(key)} | ({"request_uid": request.uid} if request is not None else {})
 
     def _check_gate(self, key: RequestKey) -> None:
         self._coverage.let_go(key)
@@ -253,6 +264,7 @@ class Operator:
             wake=self._queues.workloads.add,
             admit=self._gate.admit,
             promoted=lambda request: self._pods.promoted(request, self._queues.pods),
+            spans=self._spans,
         )
         self._workloads = WorkloadReconciler(
             known=known,
@@ -319,7 +331,7 @@ class Operator:
         if len(jobs) == 1:
             step(jobs[0])
             return
-        for future in [self._images.submit(step, job) for job in jobs]:
+        for future in [self._images.submit(copy_context().run, step, job) for job in jobs]:
             future.result()
 
     def _make_gauges(self) -> None:

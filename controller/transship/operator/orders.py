@@ -55,7 +55,8 @@ class Orders:
         request, is_new = self._known.see_request(found)
         require_images(request, wanted)
         if created is not None:
-            _log.info("request made", request=str(key), owner=str(owner.key), images=len(wanted))
+            told = {"request": str(key), "request_uid": request.uid}
+            _log.info("request made", **told, owner=str(owner.key), images=len(wanted))
             self._prune(owner.key, key.name)
         if created is not None or is_new:
             # One that is there already is news here before its watch tells of it, and none any more when it does.

@@ -8,7 +8,7 @@ import heapq
 import random
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 import structlog
@@ -27,11 +27,19 @@ class WorkQueue(Generic[K]):
         name: for thread names, logs and metrics.
         handle: works on a key; what it raises is logged and the key comes back later.
         workers: number of threads.
+        about: what every line of the log says that is written while a key is worked on.
     """
 
-    def __init__(self, name: str, handle: Callable[[K], None], workers: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[K], None],
+        workers: int,
+        about: Callable[[K], Mapping[str, str]] = lambda _: {},
+    ) -> None:
         self._name = name
         self._handle = handle
+        self._about = about
         self._changed = threading.Condition()
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
@@ -102,23 +110,24 @@ class WorkQueue(Generic[K]):
     def _work(self) -> None:
         while (key := self._take()) is not None:
             try:
-                self._handle(key)
-            except RetryLater as error:
-                _log.warning(
-                    "reconcile has to wait", queue=self._name, key=str(key), reason=error.reason, note=str(error)
-                )
-                self.retry(key, error.after or 0.0)
-            except NeedsHuman as error:
-                _log.error(
-                    "reconcile cannot go on", queue=self._name, key=str(key), reason=error.reason, note=str(error)
-                )
-                # A right may have been given a moment ago; whatever else a human has to mend takes a human.
-                self.retry(key, 0.0 if error.reason is Reason.DENIED else _LAST_BACKOFF)
-            except Exception:  # noqa: BLE001 - a worker thread outlives every mistake made on it
-                _log.exception("reconcile failed", queue=self._name, key=str(key))
-                self.retry(key)
+                with structlog.contextvars.bound_contextvars(**self._about(key)):
+                    self._work_on(key)
             finally:
                 self._release(key)
+
+    def _work_on(self, key: K) -> None:
+        try:
+            self._handle(key)
+        except RetryLater as error:
+            _log.warning("reconcile has to wait", queue=self._name, key=str(key), reason=error.reason, note=str(error))
+            self.retry(key, error.after or 0.0)
+        except NeedsHuman as error:
+            _log.error("reconcile cannot go on", queue=self._name, key=str(key), reason=error.reason, note=str(error))
+            # A right may have been given a moment ago; whatever else a human has to mend takes a human.
+            self.retry(key, 0.0 if error.reason is Reason.DENIED else _LAST_BACKOFF)
+        except Exception:  # noqa: BLE001 - a worker thread outlives every mistake made on it
+            _log.exception("reconcile failed", queue=self._name, key=str(key))
+            self.retry(key)
 
     def _take(self) -> K | None:
         with self._changed:

@@ -8,12 +8,13 @@ from datetime import datetime
 import structlog
 
 from transship.errors import NeedsHuman
+from transship.oci.spans import UNTRACED, Span, Spans
 from transship.operator.known import Known
 from transship.operator.picture import Picture
 from transship.operator.ports import Cluster, Metrics
 from transship.operator.queue import WorkQueue
 from transship.promotion import conditions
-from transship.promotion.promoter import Occasion, Promoter
+from transship.promotion.promoter import Occasion, Promoter, is_settled
 from transship.promotion.report import Result
 from transship.promotion.request import KIND, PromotionRequest, RequestKey
 from transship.promotion.status import Phase, RequestStatus, to_resource
@@ -40,6 +41,7 @@ class RequestReconciler:
         wake: called with the hooks that wait for a request when its status changed.
         promoted: called with a request that has come to be promoted.
         admit: called with a request before its status is written: what it says is promoted must be let in.
+        spans: hears of what takes time.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root names each of them
@@ -56,6 +58,7 @@ class RequestReconciler:
         wake: Callable[[WorkloadKey], None],
         promoted: Callable[[PromotionRequest], None],
         admit: Callable[[PromotionRequest], None],
+        spans: Spans = UNTRACED,
     ) -> None:
         self._known = known
         self._picture = picture
@@ -68,6 +71,7 @@ class RequestReconciler:
         self._wake = wake
         self._promoted = promoted
         self._admit = admit
+        self._spans = spans
 
     def reconcile(self, key: RequestKey, queue: WorkQueue[RequestKey]) -> None:
         """Look at a request and set when to look again."""
@@ -77,14 +81,24 @@ class RequestReconciler:
             return
         asking = self._known.asking(key)
         occasion = self._occasion(request, is_asked=bool(asking))
-        result = self._promoter.reconcile(request, occasion, self._publisher(request))
-        if result is None:
+        if is_settled(request, occasion):
             queue.forget(key)
             self._write_findings(request)
             self._wake_hooks(key)
             return
-        if occasion.is_cancelled():
-            return
+        with self._spans.span("promote", **_facts(request)) as span:
+            result = self._promoter.reconcile(request, occasion, self._publisher(request))
+            if result is None or occasion.is_cancelled():
+                span.fail("asked to stop")
+                return
+            _note(span, result)
+            self._finish(request, result, asking, queue)
+
+    def _finish(
+        self, request: PromotionRequest, result: Result, asking: frozenset[str], queue: WorkQueue[RequestKey]
+    ) -> None:
+        """Write what came of a look, and tell whoever waits for it."""
+        key = request.key
         self._tell_unexpected(request, result)
         regarding = self._regarding(request)  # a hook that hears of its end stops waiting
         if result.status.finished_at is not None:
@@ -154,7 +168,7 @@ class RequestReconciler:
 
     def _tell_unexpected(self, request: PromotionRequest, result: Result) -> None:
         for error in result.unexpected:
-            _log.error("promotion met an unexpected error", request=str(request.key), exc_info=error)
+            _log.error("promotion met an unexpected error", **_ids(request), exc_info=error)
 
     def _count(self, request: PromotionRequest, result: Result) -> None:
         """Count what is news: an end of this promotion, and of its images, once."""
@@ -185,7 +199,7 @@ class RequestReconciler:
             return
         _log.info(
             "request transitioned",
-            request=str(request.key),
+            **_ids(request),
             phase=status.phase.value,
             reason=reason,
             summary=status.summary,
@@ -225,6 +239,30 @@ class RequestReconciler:
         """Soon at first: what was missing a moment ago is often on its way, and a sync may be tried again for it."""
         age = (self._clock() - status.started_at).total_seconds() if status.started_at is not None else 0.0
         return min(self._stalled_recheck, max(_FIRST_RECHECK, age / 2))
+
+
+def _ids(request: PromotionRequest) -> Mapping[str, str]:
+    return {"request": str(request.key), "request_uid": request.uid}
+
+
+def _facts(request: PromotionRequest) -> Mapping[str, object]:
+    owner = request.owner
+    return {
+        "request_uid": request.uid,
+        "namespace": request.key.namespace,
+        "name": request.key.name,
+        "trigger_kind": owner.kind if owner is not None else "",
+        "trigger_name": owner.name if owner is not None else "",
+        "application": request.application,
+    }
+
+
+def _note(span: Span, result: Result) -> None:
+    status = result.status
+    reason, message = (status.ready.reason, status.ready.message) if status.ready else ("", "")
+    span.note(policy=status.policy, phase=status.phase, reason=reason)
+    if status.phase in {Phase.STALLED, Phase.RETRYING}:
+        span.fail(message)
 
 
 def _owner(request: PromotionRequest) -> list[Mapping[str, str]]:

@@ -216,19 +216,23 @@ def carry_out(
     tag = plan.route.destination.tag
     if is_cancelled():
         raise Cancelled(Reason.PENDING, "the copy was asked to stop before it began")
-    registries.ensure_repository(plan.route.policy, plan.route.destination.repository)
-    report = copy(
-        plan.source,
-        plan.destination,
-        plan.whole,
-        plan.lacking,
-        copier,
-        tag=tag,
-        attaching=plan.attaching or Attaching(),
-        progress=tell,
-        cancelled=is_cancelled,
-    )
-    prove(plan.destination, plan.whole, tag, copier, report.attached.written)
+    way, digest = plan.route, plan.decision.descriptor.digest
+    with copier.spans.span("copy", source=way.source, destination=way.destination, digest=digest) as span:
+        registries.ensure_repository(way.policy, way.destination.repository)
+        report = copy(
+            plan.source,
+            plan.destination,
+            plan.whole,
+            plan.lacking,
+            copier,
+            tag=tag,
+            attaching=plan.attaching or Attaching(),
+            progress=tell,
+            cancelled=is_cancelled,
+        )
+        span.note(bytes_copied=report.bytes_copied, bytes_skipped=report.bytes_skipped)
+    with copier.spans.span("verify", destination=way.destination, digest=digest):
+        prove(plan.destination, plan.whole, tag, copier, report.attached.written)
     return _done(plan.decision, report, is_asked=plan.attaching is not None)
 
 

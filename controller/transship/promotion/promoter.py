@@ -95,11 +95,11 @@ class Promoter:
 
         Never raises for what an image or a registry does: that ends in the status.
         """
+        if is_settled(request, occasion):
+            return None
         if request.is_suspended:
             return self._suspend(request)
         is_fresh = _is_fresh(request, occasion)
-        if not is_fresh and request.status.phase is Phase.PROMOTED and request.status.finished_at is not None:
-            return None
         report = Report(request, self._clock, publish, is_fresh=is_fresh, publish_every=self._publish_every)
         self._decide(report, occasion)
         report.publish_plan()
@@ -120,16 +120,21 @@ class Promoter:
 
     def _decide(self, report: Report, occasion: Occasion) -> None:
         """Look at all images of a request, many at once, and decide about each."""
+        with self._copier.spans.span("plan", images=len(report.jobs)) as span:
+            self._decide_all(report, occasion)
+            failed = next((job for job in report.jobs if job.error is not None), None)
+            if failed is not None:
+                span.fail(f"{failed.status.name}: {failed.status.message}")
+
+    def _decide_all(self, report: Report, occasion: Occasion) -> None:
         sights, only = Sights(self._registries), report.request.policy
         self._run_all(partial(self._guard, report, partial(self._open, sights, occasion, only)), report.jobs)
         self._look(report)
         self._run_all(partial(self._guard, report, partial(self._plan, report)), report.jobs)
         self._join(report)
 
-    def _suspend(self, request: PromotionRequest) -> Result | None:
+    def _suspend(self, request: PromotionRequest) -> Result:
         before = request.status
-        if before.phase is Phase.SUSPENDED and before.observed_generation == request.generation:
-            return None
         kept = conditions.apply(conditions.SUSPENDED, before, request.generation, self._clock())
         return Result(
             replace(
@@ -160,16 +165,18 @@ class Promoter:
         job.sight = sights.open(way, job.pinned)
         return job.sight
 
-    @staticmethod
-    def _look(report: Report) -> None:
+    def _look(self, report: Report) -> None:
         """Ask about all images that share their repositories together; an answer that fails, fails all of them."""
         groups: dict[tuple[int, int], list[tuple[Job, Sight]]] = {}
         for job in report.jobs:
             if job.sight is not None and not job.is_over:
                 groups.setdefault((id(job.sight.source), id(job.sight.destination)), []).append((job, job.sight))
         for group in groups.values():
+            sights, way = [sight for _, sight in group], group[0][1].way
+            places = {"source": way.source.repository, "destination": way.destination.repository}
             try:
-                look([sight for _, sight in group])
+                with self._copier.spans.span("resolve", images=len(sights), **places):
+                    look(sights)
             except Exception as error:  # noqa: BLE001 - as in _guard
                 for job, _ in group:
                     report.failed(job, error)
@@ -236,6 +243,15 @@ def _two_contents(job: Job, leader: Job) -> NeedsHuman:
         side=Side.DESTINATION,
         step="plan",
     )
+
+
+def is_settled(request: PromotionRequest, occasion: Occasion) -> bool:
+    """Whether there is nothing to do about a request and nothing to say."""
+    status = request.status
+    if request.is_suspended:
+        return status.phase is Phase.SUSPENDED and status.observed_generation == request.generation
+    is_promoted = status.phase is Phase.PROMOTED and status.finished_at is not None
+    return is_promoted and not _is_fresh(request, occasion)
 
 
 def _is_fresh(request: PromotionRequest, occasion: Occasion) -> bool:
