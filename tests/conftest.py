@@ -20,6 +20,7 @@ from image.building import Built, build
 from localworld import argocd as argo_cd
 from localworld import cluster, network, registries, toolchain
 from localworld import node as one_node
+from localworld import prometheus as of_prometheus
 from localworld import tools as pinned
 from localworld.argocd import ArgoCD
 from localworld.cluster import Cluster, LocalCluster
@@ -33,6 +34,7 @@ from shipping.builders import Builder
 CLUSTER_FIXTURES = {"control_plane", "world", "namespace", "kubectl", "argocd", "node"}
 TWIN_FIXTURES = {"twin", "world", "node"}
 NETWORK_FIXTURES = {"argocd", "node"}
+PROMETHEUS_FIXTURES = {"promtool", "prometheus"}
 TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
@@ -89,6 +91,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 argo_cd.prepare()
                 if "go" in asked:
                     toolchain.find_go()  # it may have to be fetched
+            if asked & PROMETHEUS_FIXTURES:
+                of_prometheus.prepare()
             if "node" in asked and one_node.why_not() is None:
                 one_node.prepare()
             if "image_builder" in asked and builders.why_no_buildah() is None:
@@ -196,6 +200,21 @@ def argocd(request: pytest.FixtureRequest, control_plane: Cluster) -> Iterator[A
 def kubectl(control_plane: Cluster) -> Path:
     """A kubectl of the control plane's release."""
     return control_plane.kubectl_binary
+
+
+@pytest.fixture(scope="session")
+def promtool(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Run promtool; what it does not like fails the test with what it said."""
+
+    def run(*arguments: str) -> str:
+        try:
+            result = of_prometheus.promtool(*arguments)
+        except WorldError as error:
+            pytest.fail(request.config.stash.get(FAILURE, str(error)), pytrace=False)
+        assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    return run
 
 
 @pytest.fixture

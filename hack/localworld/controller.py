@@ -92,6 +92,11 @@ class Controller(Started):
         except OSError:
             return False
 
+    @property
+    def address(self) -> str:
+        """Where it serves /metrics and its probes, as host:port."""
+        return f"127.0.0.1:{self._health_port()}"
+
     def get(self, path: str) -> tuple[int, str]:
         """Ask the health server: status and body."""
         port = self._health_port()

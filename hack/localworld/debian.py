@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "buildah": ("buildah",),
     "containers": ("containerd", "runc", "containernetworking-plugins"),
     "graphviz": ("graphviz",),
+    "prometheus": ("prometheus",),
 }
 ROOTS: Mapping[str, tuple[str, ...]] = {
     "image": ("python3-minimal", "libpython3-stdlib"),

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from reference import chart, commands, fields, metrics, reasons, schemas, settings, version
+from reference import alerts, chart, commands, dashboard, fields, metrics, reasons, schemas, settings, version
 
 
 def main() -> int:
@@ -12,7 +12,14 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare only")
     is_check = parser.parse_args().check
     pages = (commands, fields, metrics, reasons, settings)
-    wanted = {**version.files(), **{each.PAGE: each.page() for each in pages}, **schemas.files(), **chart.files()}
+    wanted = {
+        **version.files(),
+        **{each.PAGE: each.page() for each in pages},
+        **schemas.files(),
+        **alerts.files(),
+        **dashboard.files(),
+        **chart.files(),
+    }
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     for path in stale:
         if is_check:

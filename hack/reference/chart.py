@@ -1,8 +1,8 @@
 """What of the chart is written from elsewhere, so that it cannot drift.
 
-`files/` has the definitions, the rules of every role and the policies of the gate, out of `manifests/`; names that a
-release chooses become templates, which the chart renders with `tpl`. README.md and the descriptions of
-values.schema.json come from the comments of values.yaml.
+`files/` has the definitions, the rules of every role, the policies of the gate, the alerts and the dashboard, out of
+`manifests/`; names that a release chooses become templates, which the chart renders with `tpl`. README.md and the
+descriptions of values.schema.json come from the comments of values.yaml.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from reference import alerts, dashboard
 from reference.schemas import ROOT
 from transship.settings import Settings
 
@@ -36,7 +37,6 @@ DECIDED = frozenset(
 _WRITTEN = "# Written by `make reference` from manifests/; change it there.\n"
 _FULLNAME = '{{ include "transship.fullname" . }}'
 _KINDS = frozenset({"ClusterRole", "Role"})
-_COPIED = ("rules.yaml", "dashboard.json")
 # The longer ones first. A list of the gate has a name of its own, which is no release's.
 _NAMES = (
     (
@@ -63,7 +63,8 @@ $ helm install transship charts/transship --namespace transship-system --create-
 ```
 
 A value that does not exist, or cannot be what it says, is refused before anything is installed. `files/` holds what
-comes from `manifests/` by `make reference`: the definitions, the rules of roles, and the policies of the hard gate.
+comes from `manifests/` by `make reference`: the definitions, the rules of roles, the policies of the hard gate, the
+alerts and the dashboard.
 
 ## Values
 
@@ -89,7 +90,8 @@ def files() -> Mapping[Path, str]:
     """Each generated file with its content."""
     return {
         **{FILES / "crds" / path.name: path.read_text(encoding="utf-8") for path in _definitions()},
-        **{FILES / name: path.read_text(encoding="utf-8") for name, path in _monitoring()},
+        FILES / "monitoring/rules.yaml": alerts.RULES.read_text(encoding="utf-8"),
+        FILES / "monitoring/dashboard.json": dashboard.files()[dashboard.DASHBOARD],
         FILES / "rules.yaml": _rules(),
         FILES / "gate.yaml": _gate(),
         SCHEMA: _schema(),
@@ -121,13 +123,6 @@ def _definitions() -> Iterator[Path]:
         for path in sorted(folder.glob("*.yaml")):
             if "kind: CustomResourceDefinition" in path.read_text(encoding="utf-8"):
                 yield path
-
-
-def _monitoring() -> Iterator[tuple[str, Path]]:
-    for name in _COPIED:
-        path = MANIFESTS / "monitoring" / name
-        if path.is_file():
-            yield f"monitoring/{name}", path
 
 
 def _rules() -> str:

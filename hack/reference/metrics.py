@@ -13,6 +13,7 @@ _HEAD = """\
 
 The operator and the admission webhook serve `GET /metrics` in Prometheus' text format, on the port of their probes
 (`TRANSSHIP_HEALTH_PORT`, 8080). Every replica does; the active one has the numbers, a standby zeroes.
+[Monitoring](../how-to/monitoring.md) has alerts and a dashboard made of them.
 
 - **No label holds an image, a tag or a digest**, a namespace or anything else that tenants choose. `policy` is the name
   of a PromotionPolicy (`none` for images that none covers) and `registry` a host that one names: both are written by

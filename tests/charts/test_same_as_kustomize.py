@@ -31,6 +31,11 @@ SAME: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
     "waiting pods": ({"waitingPods": {"enabled": True}}, ["waiting-pods"], {}),
     "a ServiceMonitor": ({"monitoring": {"serviceMonitor": {"enabled": True}}}, ["monitoring"], {}),
     "a PodMonitor": ({"monitoring": {"podMonitor": {"enabled": True}}}, ["monitoring/pod-monitor"], {}),
+    "alerts and the dashboard": (
+        {"monitoring": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
+        ["monitoring/alerts", "monitoring/dashboard"],
+        {},
+    ),
     "IAM roles for service accounts": ({"serviceAccount": IRSA}, ["components/irsa"], {}),
     "Pod Identity": ({"podIdentity": {"enabled": True}}, ["components/pod-identity"], {}),
     "a proxy": (
@@ -67,7 +72,7 @@ SAME: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
             },
             "gate": {"enabled": True},
             "waitingPods": {"enabled": True},
-            "monitoring": {"serviceMonitor": {"enabled": True}},
+            "monitoring": {each: {"enabled": True} for each in ("serviceMonitor", "prometheusRule", "dashboard")},
             "serviceAccount": IRSA,
             "podIdentity": {"enabled": True},
             "proxy": {"https": "http://proxy.example.com:3128", "noProxy": [".example.com"]},
@@ -76,7 +81,8 @@ SAME: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         },
         [
             *ADMISSION,
-            *("gate/component", "waiting-pods", "monitoring", "components/irsa", "components/irsa-admission"),
+            *("gate/component", "waiting-pods", "monitoring", "monitoring/alerts", "monitoring/dashboard"),
+            *("components/irsa", "components/irsa-admission"),
             *("components/proxy", "components/pod-identity", "components/custom-ca", "components/docker-config"),
         ],
         {},

@@ -177,3 +177,25 @@ def test_an_issuer_of_your_own_takes_the_place_of_ours(one_helm: Helm) -> None:
 
     assert [each["kind"] for each in rendered if each["apiVersion"] == "cert-manager.io/v1"] == ["Certificate"]
     assert find(rendered, "Certificate", "transship-admission")["spec"]["issuerRef"] == issuer
+
+
+def test_alerts_and_the_dashboard_have_labels_by_which_they_are_found(one_helm: Helm) -> None:
+    rendered = one_helm.template(
+        {
+            "monitoring": {
+                "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+                "dashboard": {
+                    "enabled": True,
+                    "labels": {"grafana_dashboard": None, "dashboards": "platform"},
+                    "annotations": {"grafana_folder": "Platform"},
+                },
+            }
+        }
+    )
+
+    rules = find(rendered, "PrometheusRule")
+    dashboard = find(rendered, "ConfigMap", "transship-dashboard")["metadata"]
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    assert dashboard["labels"]["dashboards"] == "platform"
+    assert "grafana_dashboard" not in dashboard["labels"]
+    assert dashboard["annotations"] == {"grafana_folder": "Platform"}

@@ -10,6 +10,7 @@ from transship.errors import Reason
 from transship.metrics import AdmissionMetrics, Metrics
 from transship.metrics.families import FAMILIES, PREFIX, Kind, Process
 from transship.promotion.advice import ADVICE, Next
+from transship.promotion.status import Outcome
 
 CONTRACT = {
     "promotions_total": {"result", "reason"},
@@ -85,6 +86,7 @@ def test_a_policy_has_its_counters_as_soon_as_it_is_known() -> None:
     text = metrics.render().decode()
     assert value(text, "copied_bytes_total", policy="shop") == 0
     assert value(text, "deduplicated_bytes_total", policy="shop") == 0
+    assert {value(text, "images_total", policy="shop", outcome=each) for each in Outcome} == {0}
     for registry in ("source.example", "destination.example"):
         assert value(text, "token_errors_total", registry=registry) == 0
         assert value(text, "registry_throttled_seconds_total", registry=registry) == 0

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from transship.errors import Reason
 from transship.metrics.families import FAMILIES, Family, Kind, Process
 from transship.promotion.advice import ADVICE, Next
+from transship.promotion.status import Outcome
 
 _PROMOTION_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 SUCCESS, FAILURE = "success", "failure"
@@ -114,6 +115,8 @@ class Metrics(_Exposed):
         """There is a policy, with these registries."""
         self._counters["copied_bytes_total"].labels(policy)
         self._counters["deduplicated_bytes_total"].labels(policy)
+        for outcome in Outcome:
+            self._counters["images_total"].labels(policy, outcome.value)
         for registry in registries:
             self.registry_known(registry)
 
