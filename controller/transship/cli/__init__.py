@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from transship.cli import stopping
+
 __all__ = ["main"]
 
 COMPLETE = "_TRANSSHIP_COMPLETE"
@@ -13,12 +15,17 @@ COMPLETE = "_TRANSSHIP_COMPLETE"
 
 def main() -> None:
     """Run the command line, under the name it was called by: kubectl finds plugins as `kubectl-transship`."""
+    stopping.begin()
     gc.disable()  # what is loaded stays: looking for garbage in it is a tenth of the time that help takes
-    from transship.cli.app import app  # noqa: PLC0415 - loaded after that
+    import typer.main  # noqa: PLC0415 - loaded after that
+
+    from transship.cli.app import app  # noqa: PLC0415 - as well
 
     if COMPLETE in os.environ:
         import typer.completion  # noqa: PLC0415 - what only a shell needs
 
         typer.completion.completion_init()  # type: ignore[attr-defined] # public, and not re-exported
     called = Path(sys.argv[0]).name
-    app(prog_name="kubectl transship" if called == "kubectl-transship" else None, complete_var=COMPLETE)
+    # Called as a function, the application would put typer's hook for what nobody catches in the place of ours.
+    run = typer.main.get_command(app)
+    run(prog_name="kubectl transship" if called == "kubectl-transship" else None, complete_var=COMPLETE)

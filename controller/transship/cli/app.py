@@ -16,6 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from transship.cli import stopping
 from transship.cli.exits import Exit
 
 _CLUSTER, _IMAGES, _OVERLAYS = "Promotions in a cluster", "Images, without a cluster", "Overlays"
@@ -153,7 +154,7 @@ def _endings() -> Iterator[None]:
         error.exit_code = Exit.ERROR
         raise
     except KeyboardInterrupt:
-        typer.echo("transship: stopped", err=True)
+        stopping.say()
         raise typer.Exit(Exit.STOPPED) from None
 
 

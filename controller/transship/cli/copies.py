@@ -12,6 +12,7 @@ from transship.cli.copying import Copying, Outcome, Pair, pair_of
 from transship.cli.output import Format, Output, clean
 from transship.cli.places import Places
 from transship.cli.progress import watcher
+from transship.cli.stopping import SIGNALS, leave
 from transship.errors import TransshipError
 from transship.oci.copier import MEBIBYTE, Copier, Limits
 from transship.oci.reference import Registry
@@ -92,17 +93,16 @@ def _settings() -> "Settings | None":
 
 
 def _stop_on_signals(copying: Copying) -> list[int]:
-    """Stop cleanly the first time, and as it comes the second time."""
+    """Stop cleanly the first time, and at once the second time."""
     caught: list[int] = []
 
     def stop(number: int, _: object) -> None:
         if caught:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            leave()
         caught.append(number)
         copying.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, stop)
     return caught
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from transship.cli.limits import copying_limits
+from transship.cli.stopping import SIGNALS, leave
 from transship.errors import Reason
 from transship.oci.copier import Cancelled, Copier
 from transship.oci.threads import Threads
@@ -27,8 +28,8 @@ class Stop:
     at: float | None = field(default=None)
 
     def on_signals(self) -> None:
-        """Stop cleanly the first time, and as it comes the second time."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        """Stop cleanly the first time, and at once the second time."""
+        for number in SIGNALS:
             signal.signal(number, self._stop)
 
     def is_asked(self) -> bool:
@@ -44,10 +45,9 @@ class Stop:
         if self.at is not None and time.monotonic() - self.at > _STOP_SECONDS:
             raise Cancelled(Reason.PENDING, "asked to stop; what has arrived stays and is not sent again")
 
-    def _stop(self, number: int, _: object) -> None:
+    def _stop(self, *_: object) -> None:
         if self.at is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            leave()
         self.at = time.monotonic()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import IntEnum
 
+from transship.cli import stopping
 from transship.errors import Reason
 
 
@@ -13,7 +14,7 @@ class Exit(IntEnum):
     ERROR = 1
     SOMETHING_TO_DO = 2
     TIMED_OUT = 3
-    STOPPED = 130
+    STOPPED = stopping.STOPPED
 
 
 MEANINGS: Mapping[Exit, str] = {

@@ -1,0 +1,79 @@
+"""Ctrl-C and SIGTERM, from the first module that is loaded to the last that is taken down.
+
+The first signal is a `KeyboardInterrupt` wherever the program is, so that everything on the way out is cleaned up:
+programs that were started, files that were begun, the terminal. The second one ends it at once. A command that has more
+to say than one sentence when it is stopped sets handlers of its own once it works, and ends by `leave` the second time.
+"""
+
+import atexit
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NoReturn
+
+STOPPED = 130
+"""The exit code: what shells make of a program that Ctrl-C has ended."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SENTENCE = b"transship: stopped\n"
+_said: list[bytes] = []
+
+
+class Stopped(KeyboardInterrupt):
+    """As KeyboardInterrupt, of which Python remembers that it passed by, and then ends by the signal all the same."""
+
+
+def begin() -> None:
+    """See to it that a signal ends this process with one sentence and no traceback, whatever it is doing."""
+    sys.excepthook, sys.unraisablehook = _uncaught, _unraisable
+    atexit.register(_ignore)  # first, and so the last that is done: Python takes its handlers away before it ends
+    for each in SIGNALS:
+        signal.signal(each, _stop)
+
+
+def say() -> None:
+    """Tell that the command was stopped, once."""
+    if not _said:
+        _said.append(_SENTENCE)
+        with suppress(OSError):  # standard error may be closed
+            os.write(2, _SENTENCE)
+
+
+def leave(*_: object) -> NoReturn:
+    """End at once, also as a signal's handler."""
+    say()
+    os._exit(STOPPED)
+
+
+def _stop(*_: object) -> NoReturn:
+    for each in SIGNALS:
+        signal.signal(each, leave)
+    raise Stopped
+
+
+def _ignore() -> None:
+    """What was done is done, and its exit code the answer."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody has caught, everything on its way out being done."""
+    if _is_stop(error):
+        leave()
+    sys.__excepthook__(kind, error, trace)
+
+
+def _unraisable(found: Any) -> None:
+    """What Python cannot raise where it happened: in a finalizer, or while the process ends."""
+    if _is_stop(found.exc_value):
+        leave()
+    sys.__unraisablehook__(found)
+
+
+def _is_stop(error: BaseException | None) -> bool:
+    """Python gives some errors of its own in the place of what happened while a class was made, and names the cause."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__cause__ or error.__context__
+    return error is not None
