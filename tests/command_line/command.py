@@ -1,6 +1,7 @@
 """`transship` as a user meets it: a process with a small environment."""
 
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -73,6 +74,13 @@ def heard(status: int, out: str, err: str) -> Said:
     assert "Traceback" not in out + err, err
     assert SECRET not in out + err
     return Said(status, out, err)
+
+
+def drawn(plain: str, name: str) -> list[tuple[float, float]]:
+    """How far a bar was in each picture of a terminal: bytes reached, and of how many."""
+    units = {"bytes": 1, "KiB": 1024, "MiB": 1024**2}
+    found = re.findall(rf"{re.escape(name)}[^━/]*[━╸╺ ]*([0-9.]+)/([0-9.]+) (\w+)", plain)
+    return [(float(reached) * units[unit], float(total) * units[unit]) for reached, total, unit in found]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from command_line.command import SECONDS, Command, Images, heard
+from command_line.command import SECONDS, Command, Images, drawn, heard
 from oci.images import Content, blob_descriptor, image
 from oci.moving import wait_until
 from oci.store_contract import TAG, push
@@ -127,6 +127,45 @@ def test_on_a_terminal_progress_is_a_bar(transship: Command, source: Images, des
     assert "MiB" in plain
     assert f"{destination}:{TAG}: " in plain
     assert "proven" in plain
+
+
+class Breaking(Dripping):
+    """As `Dripping`, and breaks off near the end the first time; without ranges, all of it has to be sent again."""
+
+    has_broken_off = False
+
+    def _drops(self, blob: bytes) -> Iterator[bytes]:
+        for at, drop in enumerate(super()._drops(blob)):
+            if at == 50 and not self.has_broken_off:
+                self.has_broken_off = True
+                return
+            yield drop
+
+
+def test_bytes_that_are_sent_again_are_counted_once_and_that_is_said(
+    transship: Command, hostile: HostileServer, destination: Images
+) -> None:
+    content = image([b"drop by drop ".ljust(6_000_000, b".")])
+    hostile.reply = Breaking(content)
+    ours, theirs = pty.openpty()
+    command = replace(transship, environment={"TERM": "xterm", "COLUMNS": "250"})
+    source = f"{hostile.host}/shop/checkout:{TAG}"
+    with (
+        os.fdopen(theirs, "w") as terminal,
+        command.start("copy", source, str(destination), "--plain-http", hostile.host, stderr=terminal) as child,
+    ):
+        terminal.close()
+        sent = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", _everything(ours))
+        said = heard(child.wait(SECONDS), child.stdout.read(), sent)
+    assert said.status == 0, said.err
+    assert f"{destination}:{TAG}, sending again what was lost ━" in said.err
+    for name in ("all images", f"{destination}:{TAG}"):
+        pictures = drawn(said.err, name)
+        assert [reached for reached, _ in pictures] == sorted(reached for reached, _ in pictures)
+        assert len({total for _, total in pictures if total}) == 1
+        assert all(reached <= total for reached, total in pictures)
+    total = sum(map(len, content.blobs)) + content.root.descriptor.size
+    assert drawn(said.err, "all images")[-1] == pytest.approx((total, total), rel=0.02)
 
 
 def _everything(terminal: int) -> str:

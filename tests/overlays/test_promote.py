@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from command_line.command import Said
+from command_line.command import Said, drawn
 from localworld.ledger import Ledger, fault
 from localworld.registries import Registries
 from overlays.conftest import DESTINATION, SOURCE, Shop
@@ -118,21 +118,45 @@ def test_lines_are_printed_where_there_is_no_terminal_and_quiet_means_quiet(shop
     assert shop.run("promote", overlay, "--quiet", by=BY).err == ""
 
 
+def seen(shop: Shop, *arguments: str) -> tuple[str, str]:
+    """Promote at a terminal of 250 columns; what was drawn, without what moves the cursor, and what went to a pipe."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        child = shop.start("promote", *arguments, by=BY, stderr=terminal, TERM="xterm", COLUMNS="250")
+        terminal.close()
+        sent = everything(ours)
+        out, _ = child.communicate(timeout=30)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent)
+    assert child.returncode == 0, plain
+    return plain, out
+
+
 def test_on_a_terminal_there_is_a_bar_for_each_image_and_one_for_all(shop: Shop, registries: Registries) -> None:
     shop.push("v1")
     overlay = shop.overlay("production", shop.reference("v1"))
-    ours, theirs = pty.openpty()
-    is_slow = fault(registries, "slow", action="GetObject", bytesPerSecond=40_000, times=0)
-    with is_slow, os.fdopen(theirs, "w") as terminal:
-        child = shop.start("promote", overlay, by=BY, stderr=terminal, TERM="xterm", COLUMNS="250")
-        terminal.close()
-        drawn = everything(ours)
-        out, _ = child.communicate(timeout=30)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
-    assert child.returncode == 0, plain
+    with fault(registries, "slow", action="GetObject", bytesPerSecond=40_000, times=0):
+        plain, out = seen(shop, overlay)
     assert re.search(rf"{shop.reference('v1')} .*━.* [0-9.]+/[0-9.]+ KiB +[0-9.]+ k?B/s [0-9:-]+", plain)
     assert "all images" in plain
     assert "\x1b[" not in out
+
+
+def test_what_another_attempt_sends_again_is_counted_once_and_no_bar_goes_back(
+    shop: Shop, registries: Registries
+) -> None:
+    shop.push("v1")
+    overlay = shop.overlay("production", shop.reference("v1"))
+    with (
+        fault(registries, "slow", action="GetObject", bytesPerSecond=80_000, times=0),
+        fault(registries, "status", action="PutImage", status=503, times=12),  # more than one attempt bears
+    ):
+        plain, out = seen(shop, overlay, "-o", "json")
+    (image,) = images_of(Said(0, out, plain))
+    assert image["attempts"] > 1
+    pictures = drawn(plain, "all images")
+    assert [reached for reached, _ in pictures] == sorted(reached for reached, _ in pictures)
+    assert {total for _, total in pictures} == {0, pictures[-1][1]}
+    assert pictures[-1][0] == pictures[-1][1] == pytest.approx(image["bytesTotal"], rel=0.01)
 
 
 def test_ctrl_c_does_not_wait_for_a_registry_that_is_silent(shop: Shop, registries: Registries, ledger: Ledger) -> None:

@@ -172,7 +172,7 @@ class Copying:
         except TransshipError as error:
             watch.ended(name, "stopped" if isinstance(error, Cancelled) else "failed")  # why is said once, at the end
             return Outcome(pair, seen, error=error)
-        watch.ended(name, _told(report))
+        watch.ended(name, _told(report), is_there=True)
         return Outcome(pair, seen, report)
 
     def _survey(self, pair: Pair) -> Survey:

@@ -73,7 +73,7 @@ class Told:
         if said and self._ended.get(name) != said:
             self._ended[name] = said
             self._begun.discard(name)
-            self.watch.ended(name, said)
+            self.watch.ended(name, said, is_there=image.is_proven)
 
 
 class Promoting:
