@@ -14,7 +14,7 @@ BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check reference docs pictures test demo dev bench bench-quick image push sbom lock clean clean-cache
+.PHONY: help setup tools check reference docs pictures screenshots test demo dev bench bench-quick image push sbom lock clean clean-cache
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ docs: setup ## Build the documentation into dist/docs; a warning or a link that 
 
 pictures: setup ## Draw docs/pictures/*.svg anew from their .dot files (only after a change of one)
 	@PYTHONPATH=hack $(BIN)/python -m reference.pictures
+
+screenshots: setup ## Take docs/images/*.png anew: the report of a real run, in a real browser
+	@$(LOCALWORLD) screenshots
 
 test: check docs ## Everything: check, then all tests; those that need no cluster run while the tools are being built
 	@$(LOCALWORLD) test

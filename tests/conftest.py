@@ -18,7 +18,7 @@ import pytest
 
 from image.building import Built, build
 from localworld import argocd as argo_cd
-from localworld import cluster, network, registries, toolchain
+from localworld import browser, cluster, network, registries, toolchain
 from localworld import node as one_node
 from localworld import prometheus as of_prometheus
 from localworld import tools as pinned
@@ -93,6 +93,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                     toolchain.find_go()  # it may have to be fetched
             if asked & PROMETHEUS_FIXTURES:
                 of_prometheus.prepare()
+            if "browser" in asked:
+                browser.prepare()
             if "node" in asked and one_node.why_not() is None:
                 one_node.prepare()
             if "image_builder" in asked and builders.why_no_buildah() is None:

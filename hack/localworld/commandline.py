@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="show the main job, end to end")
     demo.set_defaults(run=_demo)
+
+    screenshots = commands.add_parser("screenshots", help="take the screenshots of docs/images")
+    screenshots.set_defaults(run=_screenshots)
     return parser
 
 
@@ -75,4 +78,9 @@ def _up(_options: argparse.Namespace) -> int:
 def _demo(_options: argparse.Namespace) -> int:
     # Imported when asked for: the other commands work without what the demo needs.
     status: int = importlib.import_module("localworld.demo").main()
+    return status
+
+
+def _screenshots(_options: argparse.Namespace) -> int:
+    status: int = importlib.import_module("localworld.screenshots").main()
     return status

@@ -21,6 +21,9 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "containers": ("containerd", "runc", "containernetworking-plugins"),
     "graphviz": ("graphviz",),
     "prometheus": ("prometheus",),
+    "pngquant": ("pngquant",),
+    # The shell of Chromium that has no windows: without GTK and what draws with it.
+    "chromium": ("chromium-headless-shell", "fonts-dejavu-core", "fonts-roboto-unhinted"),
 }
 ROOTS: Mapping[str, tuple[str, ...]] = {
     "image": ("python3-minimal", "libpython3-stdlib"),
@@ -28,7 +31,8 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
 }
 """Packages that are unpacked with all that they depend on, the C library included: a root file system to begin with."""
 _MERGED = ("bin", "sbin", "lib", "lib64")
-_FOLDERS = ("usr/lib/cni", "usr/bin", "usr/sbin", "bin", "sbin")
+_FOLDERS = ("usr/lib/cni", "usr/lib/chromium", "usr/bin", "usr/sbin", "bin", "sbin")
+_MAX_MEGABYTES, _PATIENCE_SECONDS = 400, 900
 
 
 def ensure(name: str) -> None:
@@ -37,7 +41,7 @@ def ensure(name: str) -> None:
     Raises:
         WorldError: this is no Debian-like machine, or its mirrors cannot be reached.
     """
-    root = _root(name)
+    root = unpacked(name)
     with locks.exclusive(root.with_suffix(".lock"), when_waiting=lambda: _say(f"{name}: another run fetches it")):
         if not root.is_dir():
             _fetch(PACKAGES[name], root)
@@ -49,7 +53,7 @@ def ensure_root(name: str) -> Path:
     Raises:
         WorldError: as `ensure`.
     """
-    root = _root(name)
+    root = unpacked(name)
     with locks.exclusive(root.with_suffix(".lock"), when_waiting=lambda: _say(f"{name}: another run fetches it")):
         if not root.is_dir():
             _fetch(ROOTS[name], root, is_whole=True)
@@ -58,7 +62,7 @@ def ensure_root(name: str) -> Path:
 
 def is_here(name: str) -> bool:
     """Whether nothing has to be fetched."""
-    return _root(name).is_dir()
+    return unpacked(name).is_dir()
 
 
 def find(name: str, program: str) -> Path:
@@ -67,20 +71,21 @@ def find(name: str, program: str) -> Path:
     Raises:
         WorldError: neither has it.
     """
-    for base in (_root(name), Path("/")):
+    for base in (unpacked(name), Path("/")):
         for folder in _FOLDERS:
             if os.access(base / folder / program, os.X_OK):
                 return base / folder / program
-    raise WorldError(f"{program} is not there: install {', '.join(PACKAGES[name])}, or remove {_root(name)}.")
+    raise WorldError(f"{program} is not there: install {', '.join(PACKAGES[name])}, or remove {unpacked(name)}.")
 
 
 def environment(name: str) -> dict[str, str]:
     """What a program of an entry must have in its environment to find its libraries."""
-    libraries = sorted({str(file.parent) for file in _root(name).glob("usr/lib/**/*.so*")})
+    libraries = sorted({str(file.parent) for file in unpacked(name).glob("usr/lib/**/*.so*")})
     return {"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}
 
 
-def _root(name: str) -> Path:
+def unpacked(name: str) -> Path:
+    """Where an entry's packages are, once they have been fetched."""
     release = platform.freedesktop_os_release()
     return paths.cache() / "debian" / f"{release['ID']}-{release.get('VERSION_ID', 'unstable')}-{name}"
 
@@ -99,6 +104,9 @@ def _fetch(packages: tuple[str, ...], root: Path, *, is_whole: bool = False) -> 
         nothing.touch()
         installed = {"Dir::State::status": str(nothing)} if is_whole else {}
         _apt(directory, installed, "update")
+        _require_bounded(
+            _apt(directory, installed, "install", "--print-uris", "--no-install-recommends", "--yes", *packages)
+        )
         _apt(directory, installed, "install", "--download-only", "--no-install-recommends", "--yes", *packages)
         for archive in sorted(Path(directory).glob("archives/*.deb")):
             _run("dpkg-deb", "--extract", str(archive), str(scratch))
@@ -117,7 +125,18 @@ def _merge(root: Path) -> None:
             old.symlink_to(f"usr/{name}")
 
 
-def _apt(directory: str, more: Mapping[str, str], *arguments: str) -> None:
+def _require_bounded(listed: str) -> None:
+    """See that what will be fetched, by the lines `'address' name size digest` of apt, is about what we expect."""
+    sizes = [int(line.rsplit(maxsplit=2)[1]) for line in listed.splitlines() if line.startswith("'")]
+    total = sum(sizes) / 1_000_000
+    _say(f"{len(sizes)} packages with what they need, {total:.0f} MB")
+    if total > _MAX_MEGABYTES:
+        raise WorldError(
+            f"Debian's packages would be {total:.0f} MB, more than the {_MAX_MEGABYTES} that are expected."
+        )
+
+
+def _apt(directory: str, more: Mapping[str, str], *arguments: str) -> str:
     for folder in ("lists/partial", "archives/partial"):
         Path(directory, folder).mkdir(parents=True, exist_ok=True)
     own = {
@@ -127,15 +146,22 @@ def _apt(directory: str, more: Mapping[str, str], *arguments: str) -> None:
         "Debug::NoLocking": "1",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
         **more,
     }
-    _run("apt-get", "-qq", *(f"--option={name}={value}" for name, value in own.items()), *arguments)
+    return _run("apt-get", "-qq", *(f"--option={name}={value}" for name, value in own.items()), *arguments)
 
 
-def _run(*command: str) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str) -> str:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise WorldError(
+            f"{command[0]} took more than {_PATIENCE_SECONDS} s, so Debian's packages cannot be had."
+        ) from error
     if result.returncode != 0:
         raise WorldError(f"{command[0]} failed, so Debian's packages cannot be had: {result.stderr.strip()[-500:]}")
+    return result.stdout
 
 
 def _say(line: str) -> None:

@@ -56,6 +56,11 @@ COMMANDS: Mapping[str, Place] = {
         "Say which digests of an image were promoted: where, when, who asked, and from which revision.",
         _CLUSTER,
     ),
+    "report": Place(
+        "transship.cli.report:report_command",
+        "Make a page of a cluster's promotions: what runs where, from which digest, and what waits for what.",
+        _CLUSTER,
+    ),
     "promote": Place(
         "transship.cli.promote:promote_command",
         "Promote the images of overlays, and prove that they are there.",

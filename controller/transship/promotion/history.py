@@ -1,12 +1,13 @@
 """What was promoted, as PromotionRequests tell it: one entry for each image that was proven to have arrived."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from transship.oci.reference import Reference
 from transship.promotion.argocd import OPTION_PREFIX
-from transship.promotion.request import PromotionRequest
+from transship.promotion.request import PromotionRequest, parse_request
 from transship.promotion.status import ImageStatus
 
 ASKED_BY, FIRST_ASKED_BY, OVERLAY = (f"{OPTION_PREFIX}{each}" for each in ("asked-by", "first-asked-by", "overlay"))
@@ -68,33 +69,67 @@ def _tag(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and who wanted it.
+
+    Attributes:
+        by: the workload or hook; or who asked from outside the cluster the last time, by what they say; or "by hand".
+        first: who asked from outside the first time, where that was somebody else; empty otherwise.
+        application: of Argo CD; empty if none.
+        revision: of the application's source; empty when nothing tells it.
+    """
+
+    request: PromotionRequest
+    by: str
+    first: str
+    application: str
+    revision: str
+
+
+def read_asked(resource: Mapping[str, Any]) -> Asked:
+    """Read a PromotionRequest custom resource, and what it tells of who asked."""
+    request = parse_request(resource)
+    annotations = resource["metadata"].get("annotations") or {}
+    is_from_outside = request.owner is None
+    return Asked(
+        request,
+        by=_by(request, annotations),
+        first=annotations.get(FIRST_ASKED_BY, "") if is_from_outside else "",
+        application=request.status.application or request.application,
+        revision=str((resource["spec"].get("trigger") or {}).get("revision", "")) or request.origin.revision,
+    )
+
+
+def _by(request: PromotionRequest, annotations: Mapping[str, str]) -> str:
+    owner = request.owner
+    if owner is not None:
+        return f"{owner.kind}/{owner.name}"
+    asker, overlay = annotations.get(ASKED_BY, ""), annotations.get(OVERLAY, "")
+    return f"{asker or 'somebody'} with {overlay}" if overlay else asker or "by hand"
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """One image that was proven to be at its destination.
 
     Attributes:
         at: when work on it ended.
-        request: what promoted it.
+        asked: what promoted it, and for whom.
     """
 
     at: datetime
     image: ImageStatus
-    request: PromotionRequest
-
-    @property
-    def by(self) -> str:
-        """Who asked: the workload or hook, or whoever wrote the request."""
-        owner = self.request.owner
-        return f"{owner.kind}/{owner.name}" if owner is not None else "by hand"
+    asked: Asked
 
 
-def arrivals(requests: Iterable[PromotionRequest], pattern: Pattern) -> list[Arrival]:
+def arrivals(requests: Iterable[Asked], pattern: Pattern) -> list[Arrival]:
     """What has arrived of the images that are meant, the last first."""
     found = (arrival for each in requests for arrival in _arrivals(each, pattern))
-    return sorted(found, key=lambda each: (each.at, each.request.key.name), reverse=True)
+    return sorted(found, key=lambda each: (each.at, each.asked.request.key.name), reverse=True)
 
 
-def _arrivals(request: PromotionRequest, pattern: Pattern) -> Iterator[Arrival]:
-    for each in request.status.images:
+def _arrivals(asked: Asked, pattern: Pattern) -> Iterator[Arrival]:
+    for each in asked.request.status.images:
         at = each.finished_at or each.verified_at
         if each.is_proven and at is not None and pattern.fits(each):
-            yield Arrival(at, each, request)
+            yield Arrival(at, each, asked)
