@@ -24,7 +24,7 @@ def showcase(world: World) -> Iterator[Showcase]:
     try:
         with (
             Controller(world, {"TRANSSHIP_HISTORY_LIMIT": "5"}),
-            shown(world, f"-{uuid.uuid4().hex[:6]}") as showcase,
+            shown(world, f"-r{uuid.uuid4().hex[:6]}") as showcase,
         ):
             yield showcase
     except WorldError as error:
