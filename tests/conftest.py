@@ -39,6 +39,7 @@ TOOLS_OF_FIXTURES = {
     "kustomize": ("kustomize",),
     "crane_binary": ("crane",),
     "helms": ("helm3", "helm4"),
+    "prometheus_operator": ("prometheusoperator",),
     "distribution_binary": ("distribution",),
     "delayline_binary": ("delayline",),
     "argocd": argo_cd.NEEDS,
@@ -142,6 +143,12 @@ def kustomize(built: Callable[[str], Path]) -> Path:
 def helms(built: Callable[[str], Path]) -> dict[str, Path]:
     """The binaries of Helm 3 and Helm 4, by the names of hack/tools."""
     return {name: built(name) / name for name in ("helm3", "helm4")}
+
+
+@pytest.fixture(scope="session")
+def prometheus_operator(built: Callable[[str], Path]) -> Path:
+    """Where the Prometheus operator's tool for rules is, and the definitions of what we make for it."""
+    return built("prometheusoperator")
 
 
 @pytest.fixture(scope="session")

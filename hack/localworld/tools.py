@@ -80,6 +80,15 @@ TOOLS = {
         Tool("kustomize", {"kustomize": "kustomize"}, "a minute"),
         Tool("crane", {"crane": "crane"}, "half a minute"),
         Tool("regctl", {"regctl": "regctl"}, "half a minute"),
+        Tool(
+            "prometheusoperator",
+            {"po-rule-migration": "po-rule-migration"},
+            "half a minute",
+            files=tuple(
+                f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+                for plural in ("prometheusrules", "servicemonitors", "podmonitors")
+            ),
+        ),
         Tool("helm3", {"helm": "helm3"}, "two minutes"),
         Tool("helm4", {"helm": "helm4"}, "two minutes"),
         Tool("delayline", {"delayline": "delayline"}, "half a minute"),

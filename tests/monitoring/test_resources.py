@@ -1,0 +1,116 @@
+"""What is made for the Prometheus operator is what it reads: by its own definitions, types and names."""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from argocd_manifests.rendering import MANIFESTS
+from charts.chart import Helm
+from endtoend.waiting import eventually
+from localworld.cluster import Cluster
+from localworld.errors import WorldError
+from monitoring.queries import RULES, alerts
+
+RESOURCES = sorted(
+    path
+    for path in (MANIFESTS / "monitoring").rglob("*.yaml")
+    if "apiVersion: monitoring.coreos.com" in path.read_text()
+)
+FAIL_OPEN = "apiserver_admission_webhook_fail_open_count"
+
+
+@pytest.fixture(scope="session")
+def definitions(control_plane: Cluster, prometheus_operator: Path) -> Cluster:
+    """A control plane that knows what the Prometheus operator reads."""
+    for path in prometheus_operator.glob("*.yaml"):
+        control_plane.kubectl("apply", "--server-side", f"--filename={path}")
+    kinds = ("prometheusrules", "servicemonitors", "podmonitors")
+    names = [f"crd/{each}.monitoring.coreos.com" for each in kinds]
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    return control_plane
+
+
+@pytest.fixture
+def take(definitions: Cluster, namespace: str) -> Callable[[dict[str, Any]], str]:
+    """Have a resource judged by the API server."""
+
+    def apply(resource: dict[str, Any]) -> str:
+        given = {**resource, "metadata": {**resource["metadata"], "namespace": namespace}}
+        return definitions.kubectl(
+            "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f=-", stdin=json.dumps(given)
+        )
+
+    return apply
+
+
+@pytest.mark.parametrize("path", RESOURCES, ids=lambda path: path.stem)
+def test_the_api_server_takes_what_kustomize_installs(take: Callable[[dict[str, Any]], str], path: Path) -> None:
+    resource = yaml.safe_load(path.read_text())
+
+    assert "serverside-applied" in take(resource)
+
+    resource["spec"]["nobody-knows"] = "this"
+    with pytest.raises(WorldError, match=r"unknown field|not declared in schema"):
+        take(resource)
+
+
+def test_the_api_server_takes_what_the_chart_renders(
+    take: Callable[[dict[str, Any]], str], helms: Mapping[str, Path], tmp_path: Path
+) -> None:
+    kinds = ("serviceMonitor", "podMonitor", "prometheusRule")
+    values = {"monitoring": {each: {"enabled": True, "labels": {"release": "prometheus"}} for each in kinds}}
+    whole = Helm(helms["helm4"], tmp_path).template(values)
+    rendered = [each for each in whole if each["apiVersion"].startswith("monitoring.coreos.com/")]
+
+    assert len(rendered) == len(kinds)
+    assert all("serverside-applied" in take(each) for each in rendered)
+
+
+def test_the_prometheus_operator_makes_the_same_of_the_rules(prometheus_operator: Path, tmp_path: Path) -> None:
+    rules = {"kind": "ConfigMap", "metadata": {"name": "transship"}, "data": {"rules": RULES.read_text()}}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    command = [
+        str(prometheus_operator / "po-rule-migration"),
+        "-rule-config-map=rules.json",
+        "-rule-crds-destination=.",
+    ]
+
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    made = yaml.safe_load((tmp_path / "transship-rules").read_text())
+    ours = yaml.safe_load((MANIFESTS / "monitoring/alerts/prometheusrule.yaml").read_text())
+    assert (made["apiVersion"], made["kind"], made["spec"]) == (ours["apiVersion"], ours["kind"], ours["spec"])
+
+
+def test_the_api_server_counts_by_the_name_of_the_alert_that_it_went_on_without_the_webhook(
+    control_plane: Cluster, namespace: str
+) -> None:
+    (alert,) = (each for each in alerts() if each["alert"] == "TransshipWebhookUnavailable")
+    installed = yaml.safe_load((MANIFESTS / "admission/component/webhook.yaml").read_text())
+    (hook,) = installed["webhooks"]
+    assert f'{FAIL_OPEN}{{name="{hook["name"]}"}}' in alert["expr"]
+
+    # The same webhook, for this namespace alone, where nobody listens.
+    hook["clientConfig"] = {"url": "https://127.0.0.1:1/pods"}
+    hook["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    hook.pop("matchConditions", None)
+    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+    control_plane.admin.create(path, {**installed, "metadata": {"name": namespace}})
+    container = {"name": "app", "image": "registry.example/app:v1"}
+    pod = {"metadata": {"generateName": "app-"}, "spec": {"containers": [container]}}
+    control_plane.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=30s")
+
+    def is_counted() -> bool:
+        control_plane.admin.create(f"/api/v1/namespaces/{namespace}/pods", pod)
+        counted = control_plane.kubectl("get", "--raw=/metrics")
+        return f'{FAIL_OPEN}{{name="{hook["name"]}",type="admit"}}' in counted
+
+    try:
+        eventually(is_counted, "the API server counts it", poll=0.5)
+    finally:
+        control_plane.admin.delete(f"{path}/{namespace}")
