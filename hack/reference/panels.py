@@ -53,12 +53,12 @@ No metric is labelled with an image: their number would grow with what is promot
 *that* promotions are slow; *which* ones is in the cluster:
 
 ```
-kubectl get promotionrequests.transship.dev -A --sort-by=.status.startedAt -o custom-columns=\
+kubectl get promotionrequests.transship.dev -A --sort-by=.metadata.creationTimestamp -o custom-columns=\
 NAMESPACE:.metadata.namespace,NAME:.metadata.name,PHASE:.status.phase,STARTED:.status.startedAt,\
 FINISHED:.status.finishedAt,IMAGES:.status.images[*].destination
 ```
 
-`transship explain NAME` says what one of them waits for.
+`transship explain NAME` says what one of them waits for, and `transship report` makes a page of all of them.
 """
 
 ROWS: tuple[Row, ...] = (
