@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "pngquant": ("pngquant",),
     # The shell of Chromium that has no windows: without GTK and what draws with it.
     "chromium": ("chromium-headless-shell", "fonts-dejavu-core", "fonts-roboto-unhinted"),
+    "shells": ("zsh", "fish"),
 }
 ROOTS: Mapping[str, tuple[str, ...]] = {
     "image": ("python3-minimal", "libpython3-stdlib"),

@@ -8,6 +8,14 @@ import typer.completion
 
 from transship.cli import COMPLETE
 
+_REGISTER = "compdef _transship_completion transship"
+_ZSH = f"""\
+if (( $+compstate )); then
+  _transship_completion "$@" # Tab has read this from a file of fpath, and waits for an answer
+else
+  {_REGISTER}
+fi"""
+
 
 class Shell(StrEnum):
     """A shell that can complete words."""
@@ -26,4 +34,4 @@ def completion(shell: Annotated[Shell, typer.Argument(help="the shell that is to
     script = typer.completion.get_completion_script(  # type: ignore[attr-defined] # public, and not re-exported
         prog_name="transship", complete_var=COMPLETE, shell=shell.value
     )
-    typer.echo(script)
+    typer.echo(script.replace(_REGISTER, _ZSH))
