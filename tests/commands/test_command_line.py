@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from command_line.command import SECONDS, Command
+from command_line.command import SECONDS, Command, Said
 from manifests.examples import full_policy, minimal_policy
 from reference import commands, schemas
 from transship.cli.app import COMMANDS, load
@@ -91,10 +92,81 @@ def test_every_command_is_listed_and_helps(name: str, alone: Command) -> None:
     assert f"transship {name}" in said.out
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["status", "--nonsense"], ["copy"], ["policy", "nonsense"], []])
-def test_wrong_usage_is_an_error_and_not_something_to_do(arguments: list[str], alone: Command) -> None:
-    said = alone(*arguments)
-    assert (said.status, said.out if arguments else "") == (1, "")
+@pytest.mark.parametrize("name", ["", *SUBCOMMANDS])
+def test_an_option_that_there_is_not_is_told_in_one_sentence(name: str, alone: Command) -> None:
+    said = alone(*name.split(), "--nonsense")
+    path = f"python -m transship {name}".strip()  # as it was called
+    assert said == Said(1, "", f"transship: there is no option --nonsense; see `{path} --help`\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("nonsense", "there is no command nonsense; see `transship --help`"),
+        ("statuss", "there is no command statuss (did you mean status?); see `transship --help`"),
+        ("policy lin", "there is no command lin (did you mean lint?); see `transship policy --help`"),
+        ("status --watc", "there is no option --watc (did you mean --watch?); see `transship status --help`"),
+        ("diff a", "HERE is missing; see `transship diff --help`"),
+        ("copy a", "DESTINATION is missing; see `transship copy --help`"),
+        ("policy iam", "--file is missing; see `transship policy iam --help`"),
+        ("version x", "there is no argument for x; see `transship version --help`"),
+        ("plan --policy", "--policy takes a value"),
+        ("check x --offline=3", "--offline takes no value"),
+        (
+            "plan -o xml",
+            "--output: 'xml' is not one of 'table', 'json', 'yaml', 'name', 'markdown'; see `transship plan ",
+        ),
+        ("completion tcsh", "SHELL: 'tcsh' is not one of 'bash', 'zsh', 'fish'; see `transship completion --help`"),
+        ("copy a b --images x", "--images: 'x' is no whole number; see `transship copy --help`"),
+        ("copy a b --images 0", "--images: 0 is less than 1; see `transship copy --help`"),
+        ("admission --port 70000", "--port: 70000 is more than 65535; see `transship admission --help`"),
+        ("policy apply -f x --wait soon", "--wait: 'soon' is no number; see `transship policy apply --help`"),
+        (f"copy a b --images {'9' * 5000}", f"--images: {'9' * 80} is too large; see `transship copy --help`"),
+        ("policy --", "missing command; see `transship policy --help`"),
+    ],
+)
+def test_wrong_usage_is_an_error_in_one_sentence(arguments: str, sentence: str, alone: Command) -> None:
+    said = alone(*arguments.split())
+    assert (said.status, said.out) == (1, "")
+    assert said.err.replace("python -m transship", "transship").startswith(f"transship: {sentence}")
+    assert len(said.err.splitlines()) == 1
+    assert not re.search(r"Usage|Error|Value error|Input should|╭", said.err)
+
+
+def test_control_characters_of_wrong_usage_do_not_reach_the_terminal(alone: Command) -> None:
+    for arguments in (["\x1b[2J"], ["status", "--\x1b[2J"], ["plan", "-o", "\x1b[2J"], ["version", "\x1b[2J\n"]):
+        said = alone(*arguments)
+        assert (said.status, len(said.err.splitlines())) == (1, 1)
+        assert "\x1b" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("TRANSSHIP_HISTORY_LIMIT", "x", "TRANSSHIP_HISTORY_LIMIT='x': 'x' is no whole number"),
+        ("TRANSSHIP_RESYNC", "-4", "TRANSSHIP_RESYNC='-4': -4 is not more than 0.0"),
+        ("TRANSSHIP_LOG_FORMAT", "x", "TRANSSHIP_LOG_FORMAT='x': 'x' is not one of 'json' or 'console'"),
+        ("TRANSSHIP_CA_BUNDLE", "/nope", "TRANSSHIP_CA_BUNDLE='/nope': there is no such file"),
+        (
+            "TRANSSHIP_CA_BUNDLE",
+            __file__,
+            f"the certificate authorities in {__file__} cannot be read (they are no PEM)",
+        ),
+        ("HTTPS_PROXY", "x:::/y", "HTTPS_PROXY or HTTP_PROXY is no URL of a proxy; write http://host:port"),
+    ],
+)
+def test_a_wrong_environment_is_an_error_in_one_sentence(
+    variable: str, value: str, sentence: str, alone: Command
+) -> None:
+    arguments = ("policy", "diff", "-f", str(ROOT / "overlays/transship.yaml"), "shop/checkout")
+    assert alone(*arguments, **{variable: value}) == Said(1, "", f"transship: {sentence}\n")
+
+
+@pytest.mark.parametrize("group", [[], ["policy"]])
+def test_a_group_without_a_command_helps_and_is_an_error(group: list[str], alone: Command) -> None:
+    said = alone(*group)
+    assert said.status == 1
+    assert "Usage: " in said.out
 
 
 def test_as_a_plugin_of_kubectl_it_is_called_so(alone: Command, tmp_path: Path) -> None:

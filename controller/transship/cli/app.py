@@ -152,12 +152,17 @@ class _Lazy(TyperGroup):
 
 @contextmanager
 def _endings() -> Iterator[None]:
-    """End as docs/cli.md says: wrong usage is an error and not something to do, and Ctrl-C is told."""
+    """End as docs/cli.md says: wrong usage is an error in a sentence, and not something to do; and Ctrl-C is told."""
     try:
         yield
     except typer.TyperException as error:
-        error.exit_code = Exit.ERROR
-        raise
+        if type(error).__name__ == "NoArgsIsHelpError":  # a class of typer's own, that has no name to import
+            error.exit_code = Exit.ERROR
+            raise
+        from transship.cli.usage import sentence_of  # noqa: PLC0415 - what only wrong usage needs
+
+        typer.echo(f"transship: {sentence_of(error)}", err=True)
+        raise typer.Exit(Exit.ERROR) from None
     except KeyboardInterrupt:
         stopping.say()
         raise typer.Exit(Exit.STOPPED) from None

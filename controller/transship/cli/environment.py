@@ -6,6 +6,7 @@ import typer
 from pydantic import ValidationError
 
 from transship import logs
+from transship.cli.values import problem_of
 from transship.settings import Settings
 
 
@@ -20,10 +21,5 @@ def load_settings(exit_code: int = 1) -> Settings:
     except ValidationError as error:
         for problem in error.errors():
             name = f"TRANSSHIP_{'_'.join(str(part) for part in problem['loc']).upper()}"
-            typer.echo(f"transship: {name}={os.environ.get(name, '')!r}: {_reason(problem['msg'])}", err=True)
+            typer.echo(f"transship: {name}={os.environ.get(name, '')!r}: {problem_of(problem)}", err=True)
         raise typer.Exit(exit_code) from None
-
-
-def _reason(message: str) -> str:
-    """What is wrong in our own words, where we have some."""
-    return message.removeprefix("Value error, ")

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from transship.errors import NeedsHuman, Reason, Side
+from transship.cli.transports import open_transport
+from transship.errors import Side
 from transship.oci.reference import Repository
 from transship.oci.store import Destination, Lister
 from transship.registry.bearer import TokenCredentials
@@ -16,7 +17,7 @@ from transship.registry.network import Network
 from transship.registry.pace import Gates
 from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Transport, ca_file_of
+from transship.registry.transport import ca_file_of
 
 if TYPE_CHECKING:
     from transship.cli.registries import AwsRegistries
@@ -58,7 +59,7 @@ class Places:
             file, authorities = settings.docker_config or file, str(settings.ca_bundle or authorities or "") or None
             connect_to, token_realms = settings.registry_connect, settings.token_realms
         network = Network(hosts, authorities, connections_per_host=connections, connect_to=connect_to)
-        self._transport = _transport(network)
+        self._transport = open_transport(network)
         self._docker = TokenCredentials(self._transport, DockerConfig(file), Realms(hosts, token_realms))
         self._gates = Gates(connections)
         self._lock = threading.Lock()
@@ -84,17 +85,3 @@ class Places:
 
                 self._aws = build_registries(self._settings or load_settings(), hosts=self._hosts)
             return self._aws
-
-
-def _transport(network: Network) -> Transport:
-    try:
-        return Transport(network)
-    except OSError as error:
-        raise NeedsHuman(
-            Reason.INVALID_REQUEST,
-            f"the certificate authorities in {network.ca_file} cannot be read ({error.strerror or 'they are no PEM'})",
-        ) from error
-    except ValueError:  # its text may hold a password
-        raise NeedsHuman(
-            Reason.INVALID_REQUEST, "HTTPS_PROXY or HTTP_PROXY is no URL of a proxy; write http://host:port"
-        ) from None

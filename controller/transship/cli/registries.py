@@ -18,6 +18,7 @@ from transship.aws.traffic import EcrPace, Observer, Traffic, Unobserved
 from transship.aws.upkeep import AwsUpkeep
 from transship.cli.counting import CountedCredentials, CountedPace
 from transship.cli.ecr_repository import EcrRepository
+from transship.cli.transports import open_transport
 from transship.errors import NeedsHuman, Reason, Side
 from transship.oci.reference import Registry, Repository
 from transship.promotion.policy import Endpoint, PromotionPolicy
@@ -29,7 +30,7 @@ from transship.registry.network import Network
 from transship.registry.pace import Gates
 from transship.registry.realms import Realms
 from transship.registry.repository import HttpRepository
-from transship.registry.transport import Transport, ca_file_of
+from transship.registry.transport import ca_file_of
 from transship.settings import Settings
 
 
@@ -78,7 +79,7 @@ class AwsRegistries:
     ) -> None:
         authorities = str(ca_file) if ca_file else ca_file_of()
         rules = HostRules.of(plain_http=plain_http, local=local)
-        self._transport = Transport(Network(rules, authorities, connect_to=connect_to or {}))
+        self._transport = open_transport(Network(rules, authorities, connect_to=connect_to or {}))
         self._observer = observer or Unobserved()
         self._traffic = Traffic(quotas or Quotas(), self._observer)
         self._clients = Clients(Reach(authorities, endpoints=endpoints or {}), self._traffic)
