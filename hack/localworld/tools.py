@@ -33,17 +33,33 @@ class Tool:
         estimate: How long a first build takes, measured on two cores with empty caches.
         files: What else is kept of the module that the binaries are in, by its path there: what runs later needs
             neither Go nor its module cache.
+        kubernetes: Whether the binaries are Kubernetes', which takes its version from the linker: without it an API
+            server calls itself v0.0.0, and a chart refuses to be installed.
     """
 
     name: str
     binaries: dict[str, str]
     estimate: str
     files: tuple[str, ...] = ()
+    kubernetes: bool = False
 
     @property
     def module(self) -> Path:
         """The folder of the pins."""
         return paths.TOOL_MODULES / self.name
+
+    @property
+    def linker_flags(self) -> str:
+        """What `go build` is given as -ldflags."""
+        if not self.kubernetes:
+            return LINKER_FLAGS
+        pins = (self.module / "go.mod").read_text()
+        version = next(line.split()[1] for line in pins.splitlines() if line.strip().startswith("k8s.io/kubernetes "))
+        major, minor, _ = version.removeprefix("v").split(".")
+        named = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+        return " ".join(
+            (LINKER_FLAGS, *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in named.items()))
+        )
 
     def key(self) -> str:
         """Changes with the pins and sources, with the way they are built, and with the kind of machine."""
@@ -51,7 +67,7 @@ class Tool:
         for source in ("go.mod", "go.sum", *sorted(file.name for file in self.module.glob("*.go"))):
             digest.update((self.module / source).read_bytes())
         flags = toolchain.environment()
-        digest.update(f"{LINKER_FLAGS}|{flags['GOFLAGS']}|{flags['CGO_ENABLED']}|{platform.machine()}".encode())
+        digest.update(f"{self.linker_flags}|{flags['GOFLAGS']}|{flags['CGO_ENABLED']}|{platform.machine()}".encode())
         digest.update("|".join(self.files).encode())
         return digest.hexdigest()[:12]
 
@@ -99,6 +115,7 @@ TOOLS = {
             "kubernetes",
             {name: name for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
             "eight minutes",
+            kubernetes=True,
         ),
         Tool(
             "argocd",
@@ -110,7 +127,7 @@ TOOLS = {
                 "manifests/base/config/argocd-cm.yaml",
             ),
         ),
-        Tool("node", {name: name for name in ("kubelet", "kube-scheduler")}, "two minutes"),
+        Tool("node", {name: name for name in ("kubelet", "kube-scheduler")}, "two minutes", kubernetes=True),
     )
 }
 
@@ -153,7 +170,7 @@ def _build(tool: Tool, tell: Say) -> None:
     scratch.mkdir(parents=True)
     tell(f"{tool.name}: building, about {tool.estimate} on two cores, the first time only")
     began = time.monotonic()
-    _run(tool, [str(go), "build", "-v", "-ldflags", LINKER_FLAGS, "-o", f"{scratch}/", "tool"], tell)
+    _run(tool, [str(go), "build", "-v", "-ldflags", tool.linker_flags, "-o", f"{scratch}/", "tool"], tell)
     for written, wanted in tool.binaries.items():
         (scratch / written).rename(scratch / wanted)
     if tool.files:

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -38,16 +36,6 @@ def own_cluster(control_plane: Cluster) -> Iterator[Cluster]:
         namespace = installation.MANIFESTS / "default" / "namespace.yaml"
         chosen.kubectl("apply", "--server-side", f"-f={namespace}")
         yield chosen
-
-
-@pytest.fixture(scope="module")
-def chart(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The chart for any version of Kubernetes: an API server that is built from its module calls itself v0.0.0."""
-    copied = tmp_path_factory.mktemp("chart") / "transship"
-    shutil.copytree(CHART, copied)
-    about = (copied / "Chart.yaml").read_text()
-    (copied / "Chart.yaml").write_text(re.sub(r"^kubeVersion: .*\n", "", about, flags=re.MULTILINE))
-    return str(copied)
 
 
 @pytest.fixture
@@ -86,7 +74,7 @@ def is_kept(own_cluster: Cluster) -> bool:
 
 
 def test_everything_comes_is_upgraded_and_goes_but_for_definitions_and_what_is_of_them(
-    own_cluster: Cluster, here: Helm, chart: str
+    own_cluster: Cluster, here: Helm
 ) -> None:
     wanted = {
         f"{each['kind'].lower()} {each['metadata']['name']}"
@@ -95,7 +83,7 @@ def test_everything_comes_is_upgraded_and_goes_but_for_definitions_and_what_is_o
     }
 
     # The second Helm finds the definitions that the first has left, and needs no persuasion to have them.
-    here.run("install", "transship", chart, values=EVERYTHING)
+    here.run("install", "transship", str(CHART), values=EVERYTHING)
     assert wanted <= ours(own_cluster)
     keep_a_request(own_cluster)
 
@@ -103,12 +91,12 @@ def test_everything_comes_is_upgraded_and_goes_but_for_definitions_and_what_is_o
     trust = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": BUNDLE}]
     own_cluster.kubectl("patch", *WEBHOOK.split("/")[-2:], "--type=json", f"-p={json.dumps(trust)}")
     own_cluster.admin.patch(CERTIFICATE, {"data": {"tls.crt": BUNDLE}})
-    here.run("upgrade", "transship", chart, values={**EVERYTHING, "replicas": 2})
+    here.run("upgrade", "transship", str(CHART), values={**EVERYTHING, "replicas": 2})
     assert own_cluster.admin.get(DEPLOYMENT)["spec"]["replicas"] == 2
     assert own_cluster.admin.get(WEBHOOK)["webhooks"][0]["clientConfig"]["caBundle"] == BUNDLE
     assert own_cluster.admin.get(CERTIFICATE)["data"] == {"tls.crt": BUNDLE}
 
-    here.run("upgrade", "transship", chart, "--reset-values")
+    here.run("upgrade", "transship", str(CHART), "--reset-values")
     assert not any("gate" in each or "admission" in each for each in ours(own_cluster))
 
     here.run("uninstall", "transship")
@@ -117,16 +105,16 @@ def test_everything_comes_is_upgraded_and_goes_but_for_definitions_and_what_is_o
     assert here.run("list", "--short") == ""
 
 
-def test_helm_takes_over_what_kustomize_has_installed(own_cluster: Cluster, here: Helm, chart: str) -> None:
+def test_helm_takes_over_what_kustomize_has_installed(own_cluster: Cluster, here: Helm) -> None:
     own_cluster.kubectl("apply", "--server-side", "--force-conflicts", f"-k={installation.MANIFESTS / 'default'}")
     keep_a_request(own_cluster)
     with pytest.raises(HelmError, match="invalid ownership metadata"):
-        here.run("install", "transship", chart)
+        here.run("install", "transship", str(CHART))
     own_cluster.kubectl("delete", "deployment", f"-n={NAMESPACE}", "-l=app.kubernetes.io/part-of=transship")
 
     # Helm 4 applies on the server, where kubectl owns the selectors.
     force = ["--force-conflicts"] if here.binary.name == "helm4" else []
-    here.run("install", "transship", chart, "--take-ownership", *force)
+    here.run("install", "transship", str(CHART), "--take-ownership", *force)
 
     assert is_kept(own_cluster)
     assert own_cluster.admin.get(DEPLOYMENT)["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"

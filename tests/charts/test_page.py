@@ -1,0 +1,157 @@
+"""The commands of docs/how-to/install.md, typed from the page into a control plane of its own, leave what it says."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from localworld import cluster, network
+from localworld.cluster import Cluster
+from localworld.paths import REPOSITORY
+
+PAGE = (REPOSITORY / "docs/how-to/install.md").read_text()
+NOT_HERE = (
+    "make image",  # builds; tests/image does
+    "kubectl -n transship-system rollout status",  # no node: nothing starts
+    "aws ",
+)
+DEFINITIONS = {f"{each}.transship.dev" for each in ("promotionrequests", "promotionpolicies", "promotedimages")}
+
+
+def commands(section: str) -> list[str]:
+    """The commands of a section of the page, but for those that a control plane alone cannot run."""
+    text = re.split(r"^## ", PAGE.partition(f"\n## {section}\n")[2], flags=re.MULTILINE)[0]
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line.replace("REGISTRY", "registry.example") for line in lines if not line.startswith(NOT_HERE)]
+
+
+class Shell:
+    """Types commands in a copy of the repository."""
+
+    def __init__(self, own: Cluster, folder: Path, programs: Path) -> None:
+        self._folder = folder
+        home = folder / "home"
+        home.mkdir()
+        kubectl = str(Path(own.kubectl_binary).parent)
+        self._environment = {
+            "PATH": f"{programs}:{kubectl}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "KUBECONFIG": str(own.kubeconfig),
+        }
+        for each in ("manifests", "charts"):
+            shutil.copytree(REPOSITORY / each, folder / each)
+
+    def run(self, command: str) -> str:
+        """Run one line as somebody would; a failure fails the test with what was printed."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
+
+    def type(self, section: str) -> None:
+        """Run every command of a section."""
+        found = commands(section)
+        assert found, section
+        for command in found:
+            self.run(command)
+
+
+@pytest.fixture(scope="module")
+def own_cluster(control_plane: Cluster) -> Iterator[Cluster]:
+    """A control plane in which nothing of ours is installed."""
+    with cluster.choose(own_network=network.is_own()) as chosen:
+        yield chosen
+
+
+@pytest.fixture
+def programs(request: pytest.FixtureRequest, kustomize: Path, tmp_path: Path) -> Path:
+    """A directory with kustomize, and with helm under the name that people type."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    (directory / "kustomize").symlink_to(kustomize)
+    helms: Mapping[str, Path] = request.getfixturevalue("helms")
+    (directory / "helm").symlink_to(helms[request.param])
+    return directory
+
+
+@pytest.fixture
+def shell(own_cluster: Cluster, tmp_path: Path, programs: Path) -> Shell:
+    """A shell for that control plane."""
+    return Shell(own_cluster, tmp_path, programs)
+
+
+def definitions(shell: Shell) -> set[str]:
+    """Our definitions that the API server has."""
+    names = shell.run("kubectl get crd -o name").split()
+    return {name.partition("/")[2] for name in names if name.endswith(".transship.dev")}
+
+
+def parts(shell: Shell) -> set[str]:
+    """Everything else of ours that the API server has, namespace or not."""
+    kinds = "deployments,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,networkpolicies"
+    found = shell.run(f"kubectl get {kinds} -A --no-headers -o custom-columns=K:.kind,N:.metadata.name")
+    return {line for line in found.splitlines() if "transship" in line}
+
+
+@pytest.mark.parametrize("programs", ["helm3", "helm4"], indirect=True)
+def test_by_helm_it_is_installed_upgraded_put_back_and_uninstalled(shell: Shell) -> None:
+    shell.type("With Helm")
+    shell.type("Say what may be promoted")
+    assert "registry.example/transship" in shell.run("kubectl -n transship-system get deployment transship -o yaml")
+
+    shell.type("Upgrade")
+    shell.run("helm upgrade transship charts/transship -n transship-system --reset-then-reuse-values --set replicas=2")
+    shell.run("helm rollback transship -n transship-system")
+    assert "replicas: 1" in shell.run("kubectl -n transship-system get deployment transship -o yaml")
+
+    shell.run(next(each for each in commands("Uninstall") if each.startswith("helm")))
+    assert parts(shell) == set()
+    assert definitions(shell)
+    for removing in re.findall(r"`(kubectl [^`]*delete (?:crd|namespace)[^`]*)`", PAGE):
+        shell.run(f"{removing} --ignore-not-found --timeout=60s")
+    assert definitions(shell) == set()
+    assert "transship" not in shell.run("kubectl get namespaces -o name")
+
+
+@pytest.mark.parametrize("programs", ["helm4"], indirect=True)
+def test_by_kustomize_it_is_installed_and_goes_with_or_without_the_definitions(shell: Shell) -> None:
+    shell.type("With kustomize")
+    shell.type("Say what may be promoted")
+    for command in (each for each in commands("Uninstall") if each.startswith("kubectl")):
+        shell.run(command)
+    assert parts(shell) == set()
+    assert definitions(shell)
+    assert "shop" in shell.run("kubectl get promotionpolicies.transship.dev -o name")
+
+    shell.type("With kustomize")
+    everything = re.search(r"`(kubectl delete -k manifests/default)`", PAGE)
+    assert everything is not None
+    shell.run(f"{everything.group(1)} --timeout=60s")
+    assert parts(shell) == set()
+    assert definitions(shell) == set()
+    assert "transship" not in shell.run("kubectl get namespaces -o name")
+
+
+def test_no_command_of_the_page_is_overlooked() -> None:
+    typed = {
+        "Before",
+        "With Helm",
+        "With kustomize",
+        "AWS identity",
+        "Say what may be promoted",
+        "Upgrade",
+        "Uninstall",
+    }
+    assert set(re.findall(r"^## (.*)", PAGE, re.MULTILINE)) == typed
