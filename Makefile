@@ -14,10 +14,11 @@ BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check reference docs pictures screenshots test demo dev bench bench-quick image push sbom lock clean clean-cache
+.PHONY: help setup tools check reference docs pictures screenshots test demo dev bench bench-quick image push sbom chart push-chart \
+        release-check sign lock clean clean-cache
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.stamp ## Create .venv from the locked requirements (skipped while they have not changed)
 
@@ -71,6 +72,18 @@ push: setup ## Push what `make image OUTPUT=dist/image` wrote to IMAGE=, and pri
 
 sbom: setup ## Write dist/sbom.cdx.json: every locked package of the image, in CycloneDX
 	@$(SHIPPING) sbom
+
+chart: setup ## Write dist/transship-VERSION.tgz, the chart as one file, by the pinned Helm
+	@$(SHIPPING) chart
+
+push-chart: setup ## Push what `make chart` wrote to CHARTS=oci://REGISTRY/FOLDER, and print its digest there
+	@$(SHIPPING) push-chart $(or $(CHARTS),$(error say where to: make push-chart CHARTS=oci://REGISTRY/FOLDER))
+
+release-check: setup ## See that TAG= is the version of pyproject.toml and CHANGELOG.md, before it is released
+	@$(SHIPPING) release-check $(or $(TAG),$(error say which: make release-check TAG=v0.1.0))
+
+sign: setup ## Sign REFERENCE=NAME@sha256:..., an image or a chart, with cosign: keyless, by who runs this
+	@$(SHIPPING) sign $(or $(REFERENCE),$(error say what: make sign REFERENCE=NAME@sha256:...))
 
 lock: setup ## Resolve the dependencies anew and write the locks
 	$(UV_COMPILE) pyproject.toml --extra otel --output-file requirements/runtime.txt

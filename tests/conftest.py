@@ -41,6 +41,7 @@ TOOLS_OF_FIXTURES = {
     "helms": ("helm3", "helm4"),
     "prometheus_operator": ("prometheusoperator",),
     "distribution_binary": ("distribution",),
+    "actionlint": ("actionlint",),
     "delayline_binary": ("delayline",),
     "argocd": argo_cd.NEEDS,
     "argocd_binary": ("argocd",),
@@ -155,6 +156,12 @@ def prometheus_operator(built: Callable[[str], Path]) -> Path:
 def crane_binary(built: Callable[[str], Path]) -> Path:
     """The crane binary: a stock client of registries."""
     return built("crane") / "crane"
+
+
+@pytest.fixture(scope="session")
+def actionlint(built: Callable[[str], Path]) -> Path:
+    """What reads workflows as GitHub does."""
+    return built("actionlint") / "actionlint"
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,8 @@ TOOLS = {
         Tool("helm4", {"helm": "helm4"}, "two minutes"),
         Tool("delayline", {"delayline": "delayline"}, "half a minute"),
         Tool("checkout", {"checkout": "checkout"}, "half a minute"),
+        Tool("actionlint", {"actionlint": "actionlint"}, "half a minute"),
+        Tool("kind", {"kind": "kind"}, "half a minute"),
         Tool("etcd", {"server": "etcd"}, "a minute"),
         Tool("distribution", {"registry": "registry"}, "two minutes"),
         Tool(

@@ -1,4 +1,5 @@
-"""What is shipped: the image, built with whatever builder is there, and the list of what is in it.
+"""What is shipped: the image, built with whatever builder is there, the list of what is in it, and the chart.
 
-`python -m shipping image` builds, `push` pushes what was built (nothing else does), `sbom` writes the list.
+`python -m shipping image` builds, `push` pushes what was built, `sbom` writes the list; `chart` and `push-chart` are
+the same for the chart. Nothing else pushes. `release-check` and `sign` are what a release does besides.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from localworld import paths, tools
 from localworld.errors import WorldError
 from reference.version import version
-from shipping import builders
+from shipping import announcement, builders
 from shipping.builders import Wanted
 
 NAME = f"transship:{version()}"
@@ -33,8 +33,8 @@ def build(name: str, platforms: tuple[str, ...], layout: Path | None, builder: s
     print(f"image: {name} is in {where}; nothing was pushed")
 
 
-def push(layout: Path, destination: str) -> None:
-    """Push an image layout with crane, and print the digest it has there.
+def push(layout: Path, destination: str) -> str:
+    """Push an image layout with crane, say what it is called there by digest, and return that.
 
     Raises:
         WorldError: Nothing was built, or the registry refuses it.
@@ -43,8 +43,12 @@ def push(layout: Path, destination: str) -> None:
         raise WorldError(f"{layout} holds no image: run `make image OUTPUT={layout}` first.")
     tools.ensure(["crane"])
     command = [str(tools.TOOLS["crane"].path("crane")), "push", str(layout), destination]
-    if subprocess.run(command, check=False).returncode != 0:
+    pushed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if pushed.returncode != 0:
         raise WorldError(f"{destination} was not pushed, as it says above: log in (`docker login`) and try again.")
+    reference = pushed.stdout.strip()
+    announcement.announce(reference)
+    return reference
 
 
 def arguments() -> Mapping[str, str]:
