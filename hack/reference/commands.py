@@ -73,17 +73,23 @@ def _command(title: str, command: Any, depth: int) -> Iterator[str]:
 
 
 def _options(command: Any) -> tuple[list[tuple[str, str]], list[str]]:
+    """Rows of the options that a command takes in its own way, and the groups of which it takes some as they are."""
     given = {each.name for each in command.params}
-    shared = [name for name, (group, _) in _GROUPS.items() if _names(group) <= given]
-    hidden = {"help"}.union(*(_names(_GROUPS[name][0]) for name in shared))
-    own = [each for each in command.params if each.param_type_name == "option" and each.name not in hidden]
-    return [(_switch(each), _meaning(each)) for each in own], shared
+    rows = _rows(each for each in command.params if each.param_type_name == "option" and each.name != "help")
+    groups = {name: _rows(_of_group(group)) for name, (group, _) in _GROUPS.items() if _names(group) <= given}
+    shared = [name for name, each in groups.items() if not set(rows).isdisjoint(each)]
+    told = {row for name in shared for row in groups[name]}
+    return [row for row in rows if row not in told], shared
+
+
+def _rows(options: Iterable[Any]) -> list[tuple[str, str]]:
+    return [(_switch(each), _meaning(each)) for each in options]
 
 
 def _shared() -> Iterator[str]:
     for name, (group, text) in _GROUPS.items():
         yield f"## Options of {name.lower()}\n\n{text}\n"
-        yield from _table("option", [(_switch(each), _meaning(each)) for each in _of_group(group)])
+        yield from _table("option", _rows(_of_group(group)))
 
 
 def _of_group(group: type[OptionGroup]) -> list[Any]:

@@ -23,6 +23,7 @@ from transship.cli.app import COMMANDS, load
 from transship.cli.schema import violations
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/cli.md"
 PARSER = {
     *("annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"),
     *("attr", "colorama", "typing_extensions"),  # used by those where they are installed
@@ -285,6 +286,28 @@ def test_programs_can_read_the_settings(alone: Command) -> None:
 
 def test_the_page_of_the_commands_is_what_the_commands_say() -> None:
     assert commands.PAGE.read_text() == commands.page(), "run `make reference`"
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_the_page_has_every_option_of_a_command_as_the_command_takes_it(name: str) -> None:
+    """Beside the command or in the groups that it links to, with the values that it takes there."""
+    page = PAGE.read_text().replace("\\|", "|")
+    (section,) = re.findall(rf"^#+ transship {name}\n(.*?)^#+ ", page, re.DOTALL | re.MULTILINE)
+    groups = {
+        each: page.partition(f"## Options of {each}\n")[2].partition("\n## ")[0] for each in ("output", "cluster")
+    }
+    told = section + "".join(text for each, text in groups.items() if f"#options-of-{each}" in section)
+    for option in _options_of(name):
+        row = next((line for line in told.splitlines() if re.search(rf"[ `]{option.opts[0]}[ `,]", line)), "")
+        assert row, f"{name} {option.opts[0]}"
+        assert not option.type_descriptor.is_choice or "|".join(option.type_descriptor.choices) in row.split("` |")[0]
+
+
+def _options_of(name: str) -> list[Any]:
+    first, _, second = name.partition(" ")
+    command = load(first)
+    found = command.commands[second] if second else command
+    return [each for each in found.params if each.param_type_name == "option" and each.name != "help"]
 
 
 @pytest.mark.parametrize("path", schemas.files(), ids=lambda path: str(path.relative_to(ROOT)))
