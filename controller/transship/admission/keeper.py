@@ -11,7 +11,6 @@ import binascii
 import os
 import ssl
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,8 @@ import structlog
 from transship.admission import certificate
 from transship.admission.certificate import Keyring, Lifetimes
 from transship.admission.ports import CertificateStore
-from transship.errors import NeedsHuman, Reason, RetryLater, TransshipError
+from transship.admission.repeating import Repeating
+from transship.errors import NeedsHuman, Reason, RetryLater
 
 _ATTEMPTS = 5
 _log = structlog.get_logger(__name__)
@@ -128,23 +128,21 @@ class Keeper:
 
     def __init__(self, certificates: Certificates, interval: float) -> None:
         self._certificates = certificates
-        self._interval = interval
         self._context: ssl.SSLContext | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="certificate", daemon=True)
+        self._looking = Repeating("certificate", "certificate cannot be looked after", self._look, interval)
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self._looking.start()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._looking.stop()
 
     @property
     def is_alive(self) -> bool:
         """The thread is there to look."""
-        return self._thread.is_alive()
+        return self._looking.is_alive
 
     @property
     def has_certificate(self) -> bool:
@@ -161,20 +159,9 @@ class Keeper:
             raise ConnectionError("there is no certificate yet")
         return self._context
 
-    def _run(self) -> None:
-        failing = ""
-        while not self._stopping.is_set():
-            try:
-                self._context = self._certificates.look() or self._context
-                failing = ""
-            except TransshipError as error:
-                # What is served stays in force.
-                if failing != str(error):
-                    failing = str(error)
-                    _log.warning("certificate cannot be looked after", reason=error.reason, note=failing)
-            except Exception:  # noqa: BLE001 - the thread outlives every mistake made on it
-                _log.exception("certificate cannot be looked after")
-            self._stopping.wait(self._interval)
+    def _look(self) -> None:
+        # What is served stays in force when this fails.
+        self._context = self._certificates.look() or self._context
 
 
 def _decoded(secret: Mapping[str, Any]) -> dict[str, bytes]:

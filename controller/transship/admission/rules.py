@@ -4,7 +4,6 @@ A list every few seconds, and no watch: there are few policies, only labelled na
 seconds old lets a pod start as it would have without us.
 """
 
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 
 from transship.admission.ports import Destinations, Rules
+from transship.admission.repeating import Repeating
 from transship.errors import TransshipError
 from transship.promotion.admission import ENABLED, NAMESPACE_LABEL
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
@@ -39,25 +39,25 @@ class RuleBook:
     def __init__(self, rules: Rules, destinations: Destinations, interval: float) -> None:
         self._rules = rules
         self._destinations = destinations
-        self._interval = interval
         self._picture: Picture | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="rules", daemon=True)
-        self._warm = threading.Thread(target=self._keep_warm, name="tokens", daemon=True)
+        self._told: dict[str, str] = {}
+        self._reading = Repeating("rules", "rules cannot be read", self._read, interval)
+        self._warming = Repeating("tokens", "tokens cannot be asked for", self._warm, interval)
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
-        self._warm.start()
+        self._reading.start()
+        self._warming.start()
 
     def stop(self) -> None:
         """Look no more."""
-        self._stopping.set()
+        self._reading.stop()
+        self._warming.stop()
 
     @property
     def is_alive(self) -> bool:
         """The thread is there to look."""
-        return self._thread.is_alive()
+        return self._reading.is_alive
 
     @property
     def picture(self) -> Picture | None:
@@ -72,22 +72,8 @@ class RuleBook:
         """
         return _enabled(self._rules.namespaces(name)).get(name)
 
-    def _run(self) -> None:
-        failing = ""
-        while not self._stopping.is_set():
-            try:
-                self._picture = self._read()
-                failing = ""
-            except TransshipError as error:
-                # What was known stays in force.
-                if failing != str(error):
-                    failing = str(error)
-                    _log.warning("rules cannot be read", reason=error.reason, note=failing)
-            except Exception:  # noqa: BLE001 - the thread outlives every mistake made on it
-                _log.exception("rules cannot be read")
-            self._stopping.wait(self._interval)
-
-    def _read(self) -> Picture:
+    def _read(self) -> None:
+        # What was known stays in force when this fails.
         namespaces = _enabled(self._rules.namespaces())
         policies = []
         for resource in self._rules.policies():
@@ -95,19 +81,17 @@ class RuleBook:
                 policies.append(parse_policy(resource))
             except PolicyError:
                 continue  # the operator says so, in the policy's status
-        return Picture(tuple(policies), namespaces)
+        self._picture = Picture(tuple(policies), namespaces)
 
-    def _keep_warm(self) -> None:
-        told: dict[str, str] = {}
-        while not self._stopping.wait(self._interval):
-            picture = self._picture or Picture()
-            for policy in picture.policies:
-                if not any(policy.namespaces.selects(each) for each in picture.namespaces.values()):
-                    continue
-                trouble = self._authorize(policy)
-                if trouble and told.get(policy.name) != trouble:
-                    _log.warning("no token for a destination: its pods are not held", policy=policy.name, note=trouble)
-                told[policy.name] = trouble
+    def _warm(self) -> None:
+        picture = self._picture or Picture()
+        for policy in picture.policies:
+            if not any(policy.namespaces.selects(each) for each in picture.namespaces.values()):
+                continue
+            trouble = self._authorize(policy)
+            if trouble and self._told.get(policy.name) != trouble:
+                _log.warning("no token for a destination: its pods are not held", policy=policy.name, note=trouble)
+            self._told[policy.name] = trouble
 
     def _authorize(self, policy: PromotionPolicy) -> str:
         try:
