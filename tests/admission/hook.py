@@ -130,8 +130,13 @@ class Hook:
     def get(self, path: str) -> str:
         """Ask the health server; the body of a good answer."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{self._health}{path}", timeout=5) as answer:
+        with opener.open(f"http://{self.address}{path}", timeout=5) as answer:
             return str(answer.read().decode())
+
+    @property
+    def address(self) -> str:
+        """Where it serves /metrics and its probes, as host:port."""
+        return f"127.0.0.1:{self._health}"
 
     def reviewed(self, result: str) -> float:
         """How many reviews had that result."""

@@ -1,9 +1,11 @@
-"""An operator, and a Prometheus that scrapes it."""
+"""An operator, a webhook, and a Prometheus that scrapes both."""
 
 from collections.abc import Iterator, Mapping
 
 import pytest
 
+from admission import hook as hooks
+from admission.hook import Hook
 from endtoend.scene import Scene
 from localworld.controller import Controller, install
 from localworld.errors import WorldError
@@ -26,10 +28,26 @@ def operator(world: World) -> Iterator[Controller]:
 
 
 @pytest.fixture(scope="package")
-def prometheus(operator: Controller) -> Iterator[Prometheus]:
-    """A Prometheus with our rules, which scrapes the operator."""
+def hook(world: World, operator: Controller) -> Iterator[Hook]:
+    """The webhook, and the API server asks it."""
+    hooks.install(world.cluster)
+    running = Hook(world)
+    hooks.configure(world.cluster, hooks.configuration(running.port))
     try:
-        running = Prometheus({"transship": [operator.address]}, RULES)
+        running.start()
+        yield running
+    finally:
+        hooks.forget(world.cluster)
+        running.stop()
+        hooks.uninstall(world.cluster)
+
+
+@pytest.fixture(scope="package")
+def prometheus(operator: Controller, hook: Hook) -> Iterator[Prometheus]:
+    """A Prometheus with our rules, which scrapes operator and webhook."""
+    targets = {"transship": [operator.address], "transship-admission": [hook.address]}
+    try:
+        running = Prometheus(targets, RULES)
         with running:
             yield running
     except WorldError as error:

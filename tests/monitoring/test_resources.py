@@ -1,6 +1,7 @@
 """What is made for the Prometheus operator is what it reads: by its own definitions, types and names."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from argocd_manifests.rendering import MANIFESTS
+from argocd_manifests.rendering import MANIFESTS, Kustomize
 from charts.chart import Helm
 from endtoend.waiting import eventually
 from localworld.cluster import Cluster
 from localworld.errors import WorldError
+from localworld.paths import REPOSITORY
 from monitoring.queries import RULES, alerts
 
 RESOURCES = sorted(
@@ -21,6 +23,7 @@ RESOURCES = sorted(
     for path in (MANIFESTS / "monitoring").rglob("*.yaml")
     if "apiVersion: monitoring.coreos.com" in path.read_text()
 )
+PAGE = REPOSITORY / "docs/how-to/monitoring.md"
 FAIL_OPEN = "apiserver_admission_webhook_fail_open_count"
 
 
@@ -114,3 +117,29 @@ def test_the_api_server_counts_by_the_name_of_the_alert_that_it_went_on_without_
         eventually(is_counted, "the API server counts it", poll=0.5)
     finally:
         control_plane.admin.delete(f"{path}/{namespace}")
+
+
+def test_the_overlay_of_the_page_has_everything_with_its_label(kustomize: Path, tmp_path: Path) -> None:
+    folders = Kustomize(kustomize, tmp_path)
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    text = example.replace("<manifests>", folders.manifests("", "it"))
+    folders.write("it", {"kustomization.yaml": f"resources: [{folders.manifests('default', 'it')}]\n{text}"})
+
+    built = folders.build("it")
+
+    found = {each["kind"]: each["metadata"]["labels"] for each in built if each["apiVersion"].startswith("monitoring.")}
+    assert found.keys() == {"ServiceMonitor", "PrometheusRule"}
+    assert all(labels["release"] == "prometheus" for labels in found.values())
+    dashboards = [each for each in built if each["metadata"]["name"] == "transship-dashboard"]
+    assert [each["metadata"]["labels"]["grafana_dashboard"] for each in dashboards] == ["1"]
+
+
+def test_the_values_of_the_page_are_those_of_the_chart(helms: Mapping[str, Path], tmp_path: Path) -> None:
+    chosen = re.findall(r"--set (\S+)", PAGE.read_text())
+
+    rendered = Helm(helms["helm4"], tmp_path).template({}, *(f"--set={each}" for each in chosen))
+
+    assert len(chosen) == 5
+    kinds = {each["kind"]: each["metadata"]["labels"].get("release") for each in rendered}
+    assert (kinds["ServiceMonitor"], kinds["PrometheusRule"]) == ("prometheus", "prometheus")
+    assert "transship-dashboard" in {each["metadata"]["name"] for each in rendered}
