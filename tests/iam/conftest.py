@@ -141,14 +141,14 @@ class Accounts:
         """As the operator's pod, by IRSA."""
         return self._environment({"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": str(file), "AWS_REGION": REGION})
 
-    def build(self) -> str:
-        """NAME of a new source repository with a signed image v1."""
-        name = f"shop/n{uuid.uuid4().hex[:12]}"
+    def build(self, name: str = "", tag: str = "v1") -> str:
+        """NAME of a new source repository with a signed image."""
+        name = name or f"shop/n{uuid.uuid4().hex[:12]}"
         self.owner(DEVELOPMENT).create_repository(repositoryName=name)
         built = _image(name)
         elsewhere = any_policy(source={"registry": host(TOOLS)}, destination={"registry": host(DEVELOPMENT)})
         store = self.as_owner(DEVELOPMENT).destination(elsewhere, Repository.of(Registry(host(DEVELOPMENT)), name))
-        push(store, built, Tag("v1"))
+        push(store, built, Tag(tag))
         signature = artifact(built.root.descriptor, b"signature of " + name.encode())
         push(store, signature, signature.root.descriptor.digest)
         return name

@@ -13,14 +13,21 @@ from typer.testing import CliRunner, Result
 from ecr_twin.errors import Refusal
 from iam.conftest import Accounts, promote
 from iam.test_suffice import Missing, every_action, without
-from iam.topologies import DEVELOPMENT, PRODUCTION, A, B, C, Topology, host
-from transship.aws.rights import Rights, RoleRights
+from iam.topologies import DEVELOPMENT, POD, PRODUCTION, A, B, C, Topology, host
+from localworld.paths import REPOSITORY
+from transship.aws.rights import Rights, RoleRights, rights_of
 from transship.cli.app import app
+from transship.cli.configuration import read_files
 from transship.cli.iam_document import listed
 from transship.errors import NeedsHuman
 from transship.oci.reference import Registry, Repository, Tag
 
 pytestmark = pytest.mark.twin
+OVERLAYS = REPOSITORY / "overlays"
+READ_ONLY = {
+    *("AssumeRole", "GetAuthorizationToken", "GetCallerIdentity", "BatchGetImage", "BatchCheckLayerAvailability"),
+    *("DescribeRepositories", "DescribeImages", "ListImages"),
+}
 PLANNER = f"arn:aws:iam::{PRODUCTION}:role/release"
 Plan = Callable[..., Result]
 READERS = (replace(A, operator=PLANNER), replace(B, operator=PLANNER))
@@ -91,6 +98,29 @@ def test_who_may_not_see_repositories_is_not_told_that_one_will_be_created(plan:
     seen = json.loads(plan(missing.topology, missing.topology.rights(**missing.spec), exists=False).stdout)
     unseen = json.loads(plan(missing.topology, missing.rights(), exists=False).stdout)
     assert [len(each["plans"][0]["totals"]["createsRepositories"]) for each in (seen, unseen)] == [1, 0]
+
+
+def test_a_first_plan_of_the_sample_overlays_takes_what_is_printed_for_their_policy_to_be_read(
+    accounts: Accounts, kustomize: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = rights_of(read_files([str(OVERLAYS / "transship.yaml")]).policies, PLANNER, POD, read_only=True)
+    source, planner = sorted(rights.roles, key=lambda each: each.arn)
+    assert source.arn.endswith(f"{DEVELOPMENT}:role/transship-source")
+    accounts.grant(replace(rights, roles=(source, replace(planner, trust=(TRUST,)))))
+    accounts.build("shop/checkout", "v1.4.2")
+    accounts.owner(PRODUCTION).create_repository(repositoryName="shop/checkout")
+    accounts.as_somebody(PLANNER)
+    monkeypatch.setenv("TRANSSHIP_CA_BUNDLE", str(accounts.twin.ca_path))
+    monkeypatch.setenv("TRANSSHIP_KUSTOMIZE", str(kustomize))
+    accounts.twin.ledger.reset()
+
+    result = CliRunner().invoke(app, ["plan", str(OVERLAYS / "production")])
+
+    assert result.exit_code == 2, result.output
+    assert "1 image: 1 to copy" in result.output
+    rows = accounts.twin.ledger.rows()
+    assert not [row for row in rows if row["refused"]]
+    assert {row["action"].partition(":")[2] for row in rows} <= READ_ONLY
 
 
 WEBHOOK = f"arn:aws:iam::{PRODUCTION}:role/transship-admission"
