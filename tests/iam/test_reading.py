@@ -26,7 +26,7 @@ pytestmark = pytest.mark.twin
 OVERLAYS = REPOSITORY / "overlays"
 READ_ONLY = {
     *("AssumeRole", "GetAuthorizationToken", "GetCallerIdentity", "BatchGetImage", "BatchCheckLayerAvailability"),
-    *("DescribeRepositories", "DescribeImages", "ListImages"),
+    *("DescribeRepositories", "DescribeImages", "ListImageReferrers", "ListImages"),
 }
 PLANNER = f"arn:aws:iam::{PRODUCTION}:role/release"
 Plan = Callable[..., Result]
