@@ -12,6 +12,7 @@ from aws.conftest import ACCOUNTS, Aws
 from aws.fleet import DEVELOPMENT, PRODUCTION, build, desk, requests, unhurried
 from ecr_twin import Twin
 from oci.images import multi_arch
+from transship.actions import ACTIONS
 from transship.aws.permissions import CREATE, DESTINATION, PULL, SOURCE, TOKEN, Permission, document
 from transship.errors import Reason
 from transship.oci.reference import Repository
@@ -35,7 +36,9 @@ def allowed(distribution_binary: Path, tmp_path: Path, monkeypatch: pytest.Monke
     """A twin on which the controller may do what a table says, with an image in development."""
 
     @contextmanager
-    def start(source: tuple[Permission, ...], destination: tuple[Permission, ...]) -> Iterator[Aws]:
+    def start(
+        source: tuple[Permission, ...], destination: tuple[Permission, ...], layer_bytes: int = 100_000
+    ) -> Iterator[Aws]:
         accounts = yaml.safe_load(ACCOUNTS.read_text())
         controller = accounts["accounts"]["222222222222"]["users"][0]
         controller["policies"] = [document(source, HERE), document(destination, THERE)]
@@ -43,7 +46,7 @@ def allowed(distribution_binary: Path, tmp_path: Path, monkeypatch: pytest.Monke
             aws = Aws(twin, monkeypatch, [])
             aws.ecr("ci").create_repository(repositoryName=PATH)
             aws.set_policy(PATH, PULL.shared("arn:aws:iam::222222222222:root"))
-            build(aws.act_as("ci", quotas=unhurried()), PATH, {"v1": multi_arch()})
+            build(aws.act_as("ci", quotas=unhurried()), PATH, {"v1": multi_arch(layer_bytes=layer_bytes)})
             yield aws
             for client in aws.clients:
                 client.close()
@@ -85,3 +88,17 @@ def test_none_of_them_can_be_spared_at_the_destination(allowed: Allowed, action:
         assert image.reason == Reason.DENIED
         assert f"may not {action}" in image.message
         assert f'"Action":"{action}"' in image.message
+
+
+def test_a_layer_in_parts_that_may_not_be_uploaded_is_told_with_its_statement(allowed: Allowed) -> None:
+    """Small layers go in one request, which takes the same right."""
+    action = "ecr:UploadLayerPart"
+    with allowed(SOURCE, without((*DESTINATION, CREATE), action), layer_bytes=3_000_000) as aws:
+        request = promoted(aws)
+        image = request.status.images[0]
+        assert (request.status.phase, image.reason) == (Phase.STALLED, Reason.DENIED)
+        assert image.message.startswith("destination push blob: ")
+        assert f":user/transship-controller may not {action} on arn:aws:ecr:eu-west-1:222222222222:" in image.message
+        assert f'"Action":"{action}"' in image.message
+        assert f"it is needed to {ACTIONS[action].why}" in image.message
+        assert requests(aws.twin)["ecr:PutImage"] == 0
