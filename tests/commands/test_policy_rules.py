@@ -1,14 +1,16 @@
 """Policies checked by who writes them, before the API server and the operator see them."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from command_line.command import Command
+from command_line.command import SECONDS, Command
 from commands.conftest import REGISTRY, SOURCE, Asker
 from localworld.apiserver import ApiError
 from manifests.examples import full_policy, minimal_policy
@@ -144,6 +146,32 @@ def test_what_two_policies_cover_is_found_and_what_no_namespace_shares_is_not(al
     assert line.startswith(
         f"{more}:13: both: covers images of shop/** in {REGISTRY} that PromotionPolicy shop covers, too"
     )
+
+
+def test_many_policies_that_cover_the_same_are_not_all_named_beside_each(alone: Command) -> None:
+    policies = [minimal_policy(f"p{at}") for at in range(300)]
+    said = alone("policy", "lint", write(alone.home, *policies), "-o", "json")
+    named = Counter(each["policy"] for each in json.loads(said.out))
+    assert (said.status, max(named.values()), named["p299"]) == (1, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("policies", "sentence"),
+    [
+        ([{"repositories": [f"{at}*/{each}*x*y*" for each in range(100)]} for at in range(100)], "10000 patterns of"),
+        ([{"namespaces": {"names": ["shop"] * 18_000}}], "has 18000 entries, and must have at most 256"),
+        ([{"namespaces": {"names": [f"n{each}" for each in range(18_000)]}}], "has 18000 entries"),
+    ],
+)
+def test_policies_that_were_written_to_take_long_do_not(
+    alone: Command, policies: Iterable[dict[str, Any]], sentence: str
+) -> None:
+    file = write(alone.home, *(minimal_policy(f"p{at}", **spec) for at, spec in enumerate(policies)))
+    begun = time.monotonic()
+    said = alone("policy", "lint", file)
+    assert said.status == 1
+    assert sentence in said.out
+    assert time.monotonic() - begun < SECONDS / 2, "it takes two on a quiet machine"
 
 
 @pytest.mark.parametrize(

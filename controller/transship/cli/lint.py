@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -16,6 +17,10 @@ from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, 
 
 _KIND = "PromotionPolicy"
 _KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": _KIND}
+_MOST = 5
+"""Other policies that are named beside one."""
+MAX_COMPARED = 2_000
+"""Patterns of all policies: each is compared with every other, and whoever wrote the file may have written many."""
 _FIELD = re.compile(r"spec(?:\.[A-Za-z]+)+")
 _INDEX = re.compile(r"\[([0-9]+)\]")
 
@@ -76,25 +81,35 @@ def lint(files: Iterable[str]) -> tuple[int, list[Problem]]:
 
 def _between(parsed: Sequence[tuple[_Found, PromotionPolicy]]) -> Iterator[Problem]:
     """What is wrong with policies beside each other: one name twice, and images that two of them cover."""
+    patterns = sum(len(each.repositories) for _, each in parsed)
+    if patterns > MAX_COMPARED:
+        message = (
+            f"{patterns} patterns of repositories are more than the {MAX_COMPARED} that are compared with each other"
+        )
+        yield Problem(parsed[0][0].file, 0, "", f"{message}: lint fewer policies at once")
+        return
     for at, (found, policy) in enumerate(parsed):
-        for before, other in parsed[:at]:
-            line = _line(found.node, ("metadata", "name"))
-            if policy.name == other.name:
-                place = f"{before.file}:{_line(before.node, ('metadata', 'name'))}"
-                yield Problem(found.file, line, policy.name, f"has the name of another one ({place})")
-                continue
-            # Which namespaces there are is not known here: those that are named, and one for each set of labels.
-            spaces = [Namespace(name) for name in policy.namespaces.names | other.namespaces.names]
-            spaces += [Namespace("", each.namespaces.match_labels) for each in (policy, other)]
-            pattern = policy.overlaps(other, spaces)
-            if pattern is not None:
-                yield Problem(
-                    found.file,
-                    _line(found.node, ("spec", "repositories")),
-                    policy.name,
-                    f"covers images of {pattern} in {policy.destination.registry} that PromotionPolicy {other.name} "
-                    "covers, too, for one namespace: nothing of it is copied until one of them is narrowed",
-                )
+        problems = (problem for each in parsed[:at] if (problem := _beside(found, policy, *each)) is not None)
+        yield from islice(problems, _MOST)  # who mends these sees the next ones
+
+
+def _beside(found: _Found, policy: PromotionPolicy, before: _Found, other: PromotionPolicy) -> Problem | None:
+    if policy.name == other.name:
+        line, place = (_line(each.node, ("metadata", "name")) for each in (found, before))
+        return Problem(found.file, line, policy.name, f"has the name of another one ({before.file}:{place})")
+    # Which namespaces there are is not known here: those that are named, and one for each set of labels.
+    spaces = [Namespace(name) for name in policy.namespaces.names | other.namespaces.names]
+    spaces += [Namespace("", each.namespaces.match_labels) for each in (policy, other)]
+    pattern = policy.overlaps(other, spaces)
+    if pattern is None:
+        return None
+    return Problem(
+        found.file,
+        _line(found.node, ("spec", "repositories")),
+        policy.name,
+        f"covers images of {pattern} in {policy.destination.registry} that PromotionPolicy {other.name} "
+        "covers, too, for one namespace: nothing of it is copied until one of them is narrowed",
+    )
 
 
 def _read(file: str, problems: list[Problem]) -> Iterator[_Found]:

@@ -42,6 +42,8 @@ def lint(
 
     It is what the API server would refuse, what the operator would tell in the Ready condition, and what policies in
     these files cover twice. Neither is asked. Exit code 1: something is wrong.
+
+    A file may have 1 MiB and stand for 20,000 values; up to 2,000 patterns of repositories are compared.
     """
     from transship.cli.linting import lint_files  # noqa: PLC0415 - see `command`
 
