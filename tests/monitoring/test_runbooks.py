@@ -58,11 +58,11 @@ def own_cluster(control_plane: Cluster, prometheus_operator: Path) -> Iterator[C
 
 
 @pytest.mark.parametrize("command", OF_KUBECTL)
-def test_kubectl_answers_what_is_asked_of_it(own_cluster: Cluster, command: str) -> None:
+def test_kubectl_answers_what_is_asked_of_it(own_cluster: Cluster, tmp_path: Path, command: str) -> None:
     asked = (
         command.partition(" | ")[0].replace("--namespace NAMESPACE", "--namespace shop").replace(" NAME", " by-hand")
     )
-    environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(own_cluster.kubeconfig)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(own_cluster.kubeconfig)}
 
     result = subprocess.run(
         [str(own_cluster.kubectl_binary), *shlex.split(asked)[1:]],
