@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from transship.errors import NeedsHuman, Reason
-from transship.kustomization.layers import Role, is_remote, read_layers
+from transship.kustomization.files import is_remote
+from transship.kustomization.layers import Role, read_layers
 from transship.kustomization.render import Options
 
 REMOTE = [

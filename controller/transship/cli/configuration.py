@@ -14,7 +14,7 @@ from transship.cli.given import read_given
 from transship.cli.overlay_options import CONFIGURATION
 from transship.cli.policy_files import MAX_BYTES, parse_policies, resources_of
 from transship.errors import NeedsHuman, Reason
-from transship.kustomization.layers import read_text
+from transship.kustomization.files import read_text
 from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy, parse_policy
 
 _KINDLESS = {"apiVersion": "transship.dev/v1alpha1", "kind": "PromotionPolicy"}

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transship.kustomization.layers import Role, refused
+from transship.kustomization.files import refused
+from transship.kustomization.layers import Role
 from transship.kustomization.places import Entry, How, Line, Opaque, Place, Places, names_of
 
 MAX_NAMED = 10

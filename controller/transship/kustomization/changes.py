@@ -9,7 +9,7 @@ import yaml
 
 from transship.errors import NeedsHuman
 from transship.kustomization.documents import read_documents
-from transship.kustomization.layers import refused
+from transship.kustomization.files import refused
 
 # Every scalar as the text it is, so that 1.10 and 1.1 differ.
 _Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)

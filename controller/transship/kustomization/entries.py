@@ -11,7 +11,7 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from transship.kustomization.layers import refused
+from transship.kustomization.files import refused
 from transship.kustomization.places import ENTRY_FIELDS, Entry
 from transship.kustomization.source import Source, Splice, is_flow, items, pairs
 

@@ -15,7 +15,9 @@ from transship.kustomization import HOOK
 from transship.kustomization.changes import Pair, require_only
 from transship.kustomization.documents import read_documents
 from transship.kustomization.entries import add_resource
-from transship.kustomization.layers import kustomization_file, read_layers, read_text, refused, strings
+from transship.kustomization.files import kustomization_file, read_text, refused
+from transship.kustomization.layers import read_layers
+from transship.kustomization.named import strings
 from transship.kustomization.program import Options
 from transship.kustomization.render import Rendered, Renderer
 from transship.kustomization.source import Source, spliced

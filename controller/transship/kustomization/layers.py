@@ -6,18 +6,27 @@ folder, a folder inside the repository that holds the overlay. The program's own
 """
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from transship.errors import NeedsHuman, Reason
-from transship.kustomization.documents import MAX_BYTES, MAX_NODES, read_documents, require_within_budgets
+from transship.kustomization.documents import MAX_NODES, read_documents, require_within_budgets
+from transship.kustomization.files import is_remote, kustomization_file, read_text, refused, seen_from
+from transship.kustomization.named import (
+    files_of,
+    inline,
+    inline_of_plugin,
+    is_inline,
+    is_written_out,
+    read_as_yaml,
+    read_by_plugin,
+    require_exact_names,
+    strings,
+)
 from transship.kustomization.program import DEFAULT, Options
 
-FILE_NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_LAYERS = 200
 MAX_TOTAL_NODES = 2 * MAX_NODES
 """Keys and values of everything that an overlay is made of: patches are many, and each is read again and again."""
@@ -30,15 +39,8 @@ _FIELDS = frozenset(
         *("configMapGenerator", "secretGenerator", "helmGlobals", "helmCharts", "helmChartInflationGenerator"),
     }
 )
-_FILE_FIELDS = frozenset({"path", "files", "envs", "env"})
-_TEXT_FIELDS = ("patch", "patches", "jsonOp")
-"""What has YAML as text in the configuration of a plugin."""
-_EXACT = frozenset({*_FILE_FIELDS, *_TEXT_FIELDS, "paths", "targetFilePath", "replacements"})
-_INNER = _FILE_FIELDS | {"patch"}
 _PLUGINS = ("generators", "transformers", "validators")
 _HELM = ("helmCharts", "helmChartInflationGenerator")
-# Schemes, scp's user@host:path, and GitHub without either, as kustomize takes them; also a colon without slashes.
-_REMOTE = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:|[a-z][a-z0-9-]*@|github\.com[/:])", re.IGNORECASE)
 
 
 class Role(StrEnum):
@@ -98,61 +100,6 @@ def read_layers(overlay: Path, options: Options = DEFAULT) -> Layer:
         raise refused(f"{overlay} cannot be read: {error.strerror}") from error
 
 
-def kustomization_file(folder: Path, shown: Path | None = None) -> Path:
-    """The one kustomization of a folder.
-
-    Raises:
-        NeedsHuman: InvalidRequest: there is none, or several.
-    """
-    found = [folder / name for name in FILE_NAMES if (folder / name).exists()]
-    if len(found) != 1:
-        what = "no kustomization" if not found else "several kustomizations; keep one"
-        raise refused(f"{shown or folder} has {what}: {', '.join(FILE_NAMES)}")
-    return found[0]
-
-
-def read_text(file: Path, root: Path, shown: Path | None = None) -> str:
-    """Read a file that has to be inside its layer's folder, symbolic links followed.
-
-    Raises:
-        NeedsHuman: InvalidRequest: it is elsewhere, is no file, is too large, or no UTF-8.
-    """
-    shown = shown or file
-    try:
-        real = file.resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise refused(f"{shown} cannot be read: there is no such file") from error
-    if not real.is_relative_to(root):
-        raise refused(f"{shown} is outside of its folder, by a symbolic link or by its path; put the file into it")
-    if not real.is_file():
-        raise refused(f"{shown} is no file")
-    try:
-        with real.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise refused(f"{shown} has more than {MAX_BYTES} bytes")
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise refused(f"{shown} is not UTF-8 text") from error
-    except OSError as error:
-        raise refused(f"{shown} cannot be read: {error.strerror}") from error
-
-
-def is_remote(name: str) -> bool:
-    """Whether kustomize might fetch what is named like this."""
-    return _REMOTE.match(name) is not None
-
-
-def seen_from(overlay: Path, folder: Path, path: Path) -> Path:
-    """How whoever named the overlay would name a path."""
-    return Path(os.path.normpath(overlay / os.path.relpath(path, folder)))
-
-
-def refused(message: str) -> NeedsHuman:
-    """The error of this package."""
-    return NeedsHuman(Reason.INVALID_REQUEST, message)
-
-
 @dataclass(slots=True)
 class _Walk:
     overlay: Path
@@ -190,7 +137,7 @@ class _Walk:
             if self._there(file, folder, name) is not None
         )
         plugins, more, read = self._plugins(file, folder, content, above)
-        named = (folder / each for each in (*_files(content), *read) if not is_remote(each))
+        named = (folder / each for each in (*files_of(content), *read) if not is_remote(each))
         return Layer(
             folder=folder,
             file=file,
@@ -236,9 +183,9 @@ class _Walk:
         for name in _HELM:
             if content.get(name) and not self.options.allow_helm:
                 raise refused(f"{shown} has {name}: allow helm, or render it yourself and hand over the output")
-        _require_exact_names(content, shown)
-        self._require_files(file, folder, _files(content), _read_as_yaml(content))
-        for text in _inline(content):
+        require_exact_names(content, shown)
+        self._require_files(file, folder, files_of(content), read_as_yaml(content))
+        for text in inline(content):
             self._see(text, f"{shown}, in a text of it")
         for name in strings(content, "patchesStrategicMerge"):
             if is_written_out(name) and _is_there(folder / name):
@@ -298,7 +245,7 @@ class _Walk:
         """Files and layers that configure plugins, each seen to be of those built in, and the files these read."""
         paths, layers, read = list[Path](), list[Layer](), list[str]()
         for name in (each for field_name in _PLUGINS for each in strings(content, field_name)):
-            if _is_inline(name):
+            if is_inline(name):
                 read += self._require_builtin(name, file, folder)
             if "\n" in name:
                 continue
@@ -329,57 +276,12 @@ class _Walk:
                 )
             if kind == "HelmChartInflationGenerator" and not self.options.allow_helm:
                 raise refused(f"{shown} inflates a chart: allow helm, or render it yourself and hand over the output")
-            yaml, others = _read_by_plugin(content, shown)
-            for each in _inline_of_plugin(content):
+            yaml, others = read_by_plugin(content, shown)
+            for each in inline_of_plugin(content):
                 self._see(each, f"{shown}, in a text of it")
             self._require_files(file, folder, (*yaml, *others), yaml)
             read += (*yaml, *others)
         return read
-
-
-def strings(content: Mapping[str, Any], name: str) -> Sequence[str]:
-    """The texts of a list that a kustomization may have.
-
-    Raises:
-        NeedsHuman: InvalidRequest: it is no list, or has what is no text: others may read it as one.
-    """
-    value = content.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise refused(f"{name} of a kustomization has to be a list of texts; quote what is not read as text")
-    return value
-
-
-def mappings(content: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    """The mappings of a list that a kustomization may have.
-
-    Raises:
-        NeedsHuman: InvalidRequest: it is no such list.
-    """
-    value = content.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise refused(f"{name} of a kustomization has to be a list of mappings")
-    return value
-
-
-def _require_exact_names(content: Mapping[str, Any], shown: Path) -> None:
-    """The fields of files, in small letters: kustomize takes `Path` for `path`; nobody needs that."""
-    lists = ("patches", "patchesJson6902", "replacements", "configMapGenerator", "secretGenerator")
-    openapi = content.get("openapi")
-    inner = [each for name in lists for each in mappings(content, name)]
-    for each in [*inner, openapi] if isinstance(openapi, dict) else inner:
-        for name in each:
-            if name not in _INNER and str(name).casefold() in _INNER:
-                raise refused(f"{shown} has {str(name)[:80]!r}; write it in small letters")
-
-
-def _is_inline(text: str) -> bool:
-    """Whether kustomize may take for YAML what else would be a file's name."""
-    return any(each in text for each in "\n{[")
-
-
-def is_written_out(text: str) -> bool:
-    """Whether it is a patch itself, rather than the name of a file with one."""
-    return "\n" in text or text.lstrip()[:1] in {"{", "["}
 
 
 def _is_there(path: Path) -> bool:
@@ -387,66 +289,6 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # no file may be called so
         return False
-
-
-def _inline(content: Mapping[str, Any]) -> Iterator[str]:
-    """YAML that a kustomization has as text, without plugins."""
-    yield from (each for each in strings(content, "patchesStrategicMerge") if _is_inline(each))
-    for name in ("patches", "patchesJson6902"):
-        yield from (each["patch"] for each in mappings(content, name) if isinstance(each.get("patch"), str))
-
-
-def _inline_of_plugin(content: Mapping[str, Any]) -> Iterator[str]:
-    yield from (content[name] for name in _TEXT_FIELDS if isinstance(content.get(name), str))
-    yield from (each for each in _texts(content.get("paths")) if _is_inline(each))
-
-
-def _read_by_plugin(content: Mapping[str, Any], shown: Path) -> tuple[list[str], list[str]]:
-    """The files of YAML that a built-in plugin reads, and its other files."""
-    given = content.get("replacements")
-    inner = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
-    for name in (name for each in (content, *inner) for name in each):
-        if name not in _EXACT and str(name).casefold() in {each.casefold() for each in _EXACT}:
-            raise refused(f"{shown} has {str(name)[:80]!r}; write it as it is documented")
-    yaml = [one for each in (content, *inner) for one in _texts(each.get("path"))]
-    yaml += (each for each in _texts(content.get("paths")) if "\n" not in each)
-    yaml += _texts(content.get("targetFilePath"))
-    others = [each.rpartition("=")[2] for each in _texts(content.get("files"))]
-    return yaml, [*others, *_texts(content.get("envs")), *_texts(content.get("env"))]
-
-
-def _texts(value: object) -> list[str]:
-    """A text, or the texts of a list."""
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str) and each]
-
-
-def _patches(content: Mapping[str, Any]) -> Iterator[str]:
-    """Every file of YAML a kustomization names beside resources, components and plugins."""
-    yield from strings(content, "configurations")
-    names = strings(content, "patchesStrategicMerge")
-    yield from (each for each in names if not is_written_out(each))
-    for name in ("patches", "patchesJson6902", "replacements"):
-        yield from (each["path"] for each in mappings(content, name) if isinstance(each.get("path"), str))
-
-
-def _read_as_yaml(content: Mapping[str, Any]) -> Iterator[str]:
-    """Patches, and the schemas of resources."""
-    yield from _patches(content)
-    yield from strings(content, "crds")
-    openapi = content.get("openapi")
-    if isinstance(openapi, dict) and isinstance(openapi.get("path"), str):
-        yield openapi["path"]
-
-
-def _files(content: Mapping[str, Any]) -> Iterator[str]:
-    """Every file a kustomization names beside resources, components and plugins."""
-    yield from _read_as_yaml(content)
-    for name in ("configMapGenerator", "secretGenerator"):
-        for generator in mappings(content, name):
-            yield from (each.rpartition("=")[2] for each in strings(generator, "files"))
-            yield from strings(generator, "envs")
-            if isinstance(generator.get("env"), str):
-                yield generator["env"]
 
 
 def _is_fetched(shown: Path, name: str) -> str:

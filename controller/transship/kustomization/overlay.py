@@ -13,7 +13,9 @@ from transship.errors import NeedsHuman, Reason
 from transship.kustomization.around import MAX_NAMED, Around, listed
 from transship.kustomization.changes import Pair, added, require_only
 from transship.kustomization.entries import add_entry, change_entry, wanted_fields
-from transship.kustomization.layers import Layer, is_remote, read_layers, read_text, refused, seen_from, strings
+from transship.kustomization.files import is_remote, read_text, refused, seen_from
+from transship.kustomization.layers import Layer, read_layers
+from transship.kustomization.named import strings
 from transship.kustomization.places import How, Line, Place, Places, joined, split
 from transship.kustomization.program import DEFAULT, Options
 from transship.kustomization.search import find_places

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from transship.kustomization import found
 from transship.kustomization.around import listed
 from transship.kustomization.changes import Pair, differences
-from transship.kustomization.layers import refused
+from transship.kustomization.files import refused
 from transship.kustomization.overlay import Overlay, Place, Wanted
 from transship.kustomization.places import joined, split
 from transship.kustomization.render import Rendered, Renderer

@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 
 from transship.errors import NeedsHuman
-from transship.kustomization.layers import Layer, read_layers, refused, seen_from
+from transship.kustomization.files import refused, seen_from
+from transship.kustomization.layers import Layer, read_layers
 from transship.kustomization.program import DEFAULT, Options, Program
 from transship.kustomization.resources import Rendered, Resource, ResourceId, read_stream
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.documents import read_documents
-from transship.kustomization.layers import Layer, Role, is_written_out, refused
+from transship.kustomization.files import refused
+from transship.kustomization.layers import Layer, Role
+from transship.kustomization.named import is_written_out
 from transship.kustomization.places import (
     ENTRY_FIELDS,
     Entry,

@@ -13,7 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.documents import read_documents
-from transship.kustomization.layers import refused
+from transship.kustomization.files import refused
 
 
 @dataclass(frozen=True, slots=True)
