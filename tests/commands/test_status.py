@@ -123,7 +123,7 @@ def test_where_there_are_none_that_is_said_beside_an_empty_result(transship: Ask
         (["--kubeconfig", "/nonexistent"], "there is no kubeconfig with a current context in /nonexistent"),
         (["--as-group", "people"], "--as-group belongs to --as"),
         (["--as", "nobody"], 'User "nobody" cannot list resource "promotionrequests"'),
-        (["-o", "wide"], "Invalid value for '--output'"),
+        (["-o", "wide"], "--output: 'wide' is not one of 'table', 'json', 'yaml', 'name'"),
     ],
 )
 def test_what_is_asked_wrongly_ends_with_one_sentence(arguments: list[str], sentence: str, transship: Asker) -> None:
