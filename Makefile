@@ -9,12 +9,13 @@ VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
 SHIPPING   := PYTHONPATH=hack $(BIN)/python -m shipping
+KIND       := PYTHONPATH=hack $(BIN)/python -m kind
 REFERENCE  := PYTHONPATH=hack $(BIN)/python -m reference
 BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help setup tools check reference docs pictures screenshots test demo dev bench bench-quick image push sbom chart push-chart \
+.PHONY: help setup tools check reference docs pictures screenshots test demo dev kind kind-down bench bench-quick image push sbom chart push-chart \
         release-check sign lock clean clean-cache
 
 help: ## Print this list
@@ -56,6 +57,12 @@ demo: setup ## Show the main job, end to end, in a local world that is gone afte
 
 dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
 	@$(LOCALWORLD) up
+
+kind: setup ## The same in a kind cluster, with Docker: Argo CD, the ECR twin, the chart, the sample (DRY_RUN=1 prints the commands)
+	@$(KIND) up $(if $(DRY_RUN),--dry-run)
+
+kind-down: setup ## Remove that cluster
+	@$(KIND) down $(if $(DRY_RUN),--dry-run)
 
 bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/performance.md (an hour or more)
 	@$(BENCHMARK) --write

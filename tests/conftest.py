@@ -17,6 +17,7 @@ from types import FrameType
 import pytest
 
 from image.building import Built, build
+from kind import programs as kind_programs
 from localworld import argocd as argo_cd
 from localworld import browser, cluster, network, registries, toolchain
 from localworld import node as one_node
@@ -42,6 +43,8 @@ TOOLS_OF_FIXTURES = {
     "prometheus_operator": ("prometheusoperator",),
     "distribution_binary": ("distribution",),
     "actionlint": ("actionlint",),
+    "kind_binary": ("kind",),
+    "argocd_manifests": ("argocd",),
     "delayline_binary": ("delayline",),
     "argocd": argo_cd.NEEDS,
     "argocd_binary": ("argocd",),
@@ -89,22 +92,29 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         names = _tools_of(asked)
         with capture.global_and_fixture_disabled():
             pinned.ensure(names)
-            if "argocd" in asked:
-                argo_cd.prepare()
-                if "go" in asked:
-                    toolchain.find_go()  # it may have to be fetched
-            if asked & PROMETHEUS_FIXTURES:
-                of_prometheus.prepare()
-            if "browser" in asked:
-                browser.prepare()
-            if "node" in asked and one_node.why_not() is None:
-                one_node.prepare()
-            if "image_builder" in asked and builders.why_no_buildah() is None:
-                offline.prepare()
+            _fetch(asked)
         if asked & NETWORK_FIXTURES and isinstance(cluster.choose(own_network=True), LocalCluster):
             network.enter_own()
     except WorldError as error:
         session.config.stash[FAILURE] = str(error)
+
+
+def _fetch(asked: set[str]) -> None:
+    """Have everything that is no pinned tool, and may not be there yet."""
+    if "argocd_manifests" in asked:
+        kind_programs.argocd_manifests()
+    if "argocd" in asked:
+        argo_cd.prepare()
+        if "go" in asked:
+            toolchain.find_go()
+    if asked & PROMETHEUS_FIXTURES:
+        of_prometheus.prepare()
+    if "browser" in asked:
+        browser.prepare()
+    if "node" in asked and one_node.why_not() is None:
+        one_node.prepare()
+    if "image_builder" in asked and builders.why_no_buildah() is None:
+        offline.prepare()
 
 
 def _tools_of(fixtures: set[str]) -> set[str]:
@@ -162,6 +172,18 @@ def crane_binary(built: Callable[[str], Path]) -> Path:
 def actionlint(built: Callable[[str], Path]) -> Path:
     """What reads workflows as GitHub does."""
     return built("actionlint") / "actionlint"
+
+
+@pytest.fixture(scope="session")
+def kind_binary(built: Callable[[str], Path]) -> Path:
+    """What makes clusters in containers, which it cannot where there is no Docker."""
+    return built("kind") / "kind"
+
+
+@pytest.fixture(scope="session")
+def argocd_manifests() -> Path:
+    """The folder of Argo CD's manifests, of the pinned release."""
+    return kind_programs.argocd_manifests()
 
 
 @pytest.fixture(scope="session")

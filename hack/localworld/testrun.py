@@ -16,7 +16,7 @@ BUILD_NICENESS = 10  # the tests that run meanwhile go first
 def run(options: Sequence[str]) -> int:
     """Run pytest once, or twice when tools are missing; returns an exit status."""
     world = [*argocd.NEEDS, *registries.NEEDS, *cluster.choose(own_network=True).needs]
-    needed = ["actionlint", "helm3", "helm4", "prometheusoperator", *world]
+    needed = ["actionlint", "helm3", "helm4", "kind", "prometheusoperator", *world]
     missing = tools.missing([*needed, *(node.NEEDS if node.why_not() is None else ())])
     if not missing:
         return _pytest(options)

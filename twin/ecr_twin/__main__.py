@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from ecr_twin.config import Config, load
 from ecr_twin.errors import ConfigError
+from ecr_twin.listening import Listening
 from ecr_twin.server import Server, run_until
 
 _VARIABLE = "ECR_TWIN_DISTRIBUTION"
@@ -34,12 +35,23 @@ def main() -> int:
         type=Path,
         help=f"a distribution v3 binary; by default ${_VARIABLE}, or `registry` on the PATH",
     )
+    parser.add_argument(
+        "--listen", default="127.0.0.1", metavar="ADDRESS", help="of the TLS listeners (default: loopback)"
+    )
+    parser.add_argument("--https-port", type=int, default=0, help="of API, STS and registries; by default a free one")
+    parser.add_argument("--blobs-port", type=int, default=0, help="of the layer bucket; by default a free one")
+    parser.add_argument("--proxy-port", type=int, default=0, help="of the proxy, on loopback; by default a free one")
+    parser.add_argument("--authority", type=Path, help="folder with tls.crt and tls.key of a CA; by default a new one")
     arguments = parser.parse_args()
+    listening = Listening(
+        arguments.listen, arguments.https_port, arguments.blobs_port, arguments.proxy_port, arguments.authority
+    )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         with ExitStack() as stack:
             state_dir = arguments.state_dir or Path(stack.enter_context(TemporaryDirectory(prefix="ecr-twin-")))
-            asyncio.run(_serve(load(arguments.config), state_dir, arguments.distribution or _distribution()))
+            distribution = arguments.distribution or _distribution()
+            asyncio.run(_serve(load(arguments.config), state_dir, distribution, listening))
     except (ConfigError, OSError) as error:
         print(f"ecr_twin: {error}", file=sys.stderr)
         return 2
@@ -56,11 +68,11 @@ def _distribution() -> Path:
     return Path(found)
 
 
-async def _serve(config: Config, state_dir: Path, distribution: Path) -> None:
+async def _serve(config: Config, state_dir: Path, distribution: Path, listening: Listening) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server = Server(config, state_dir, distribution, time.time)
+    server = Server(config, state_dir, distribution, time.time, listening)
 
     def ready() -> None:
         line = {"proxy": server.proxy_url, "https": server.https, "ca": server.ca_path}

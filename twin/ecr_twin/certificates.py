@@ -11,16 +11,29 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ecr_twin.errors import ConfigError
+
 _LIFE = timedelta(days=30)
 
 
 class Authority:
-    """A certificate authority that lives as long as one twin; only its certificate is written down."""
+    """A certificate authority that lives as long as one twin, of which only the certificate is written down.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: where certificates are written.
+        given: a folder with the ``tls.crt`` and ``tls.key`` of a CA that outlives the twin, instead.
+
+    Raises:
+        ConfigError: when there is no such CA.
+    """
+
+    def __init__(self, directory: Path, given: Path | None = None) -> None:
         self._directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._certificate = self._make_ca()
+        if given is None:
+            self._key = ec.generate_private_key(ec.SECP256R1())
+            self._certificate = self._make_ca()
+        else:
+            self._key, self._certificate = _read_ca(given)
         self.path = directory / "ca.pem"
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -63,6 +76,19 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         )
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _read_ca(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    try:
+        key = serialization.load_pem_private_key((folder / "tls.key").read_bytes(), password=None)
+        certificate = x509.load_pem_x509_certificate((folder / "tls.crt").read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{folder} has no CA: put tls.crt and tls.key there, as PEM ({error}).") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ConfigError(f"The key of the CA in {folder} is not one of an elliptic curve: make one that is.")
+    if key.public_key() != certificate.public_key():
+        raise ConfigError(f"The certificate of the CA in {folder} is not that of its key.")
+    return key, certificate
 
 
 def _builder(subject: str, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

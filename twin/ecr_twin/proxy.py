@@ -36,11 +36,11 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tunnels: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> int:
-        """Listen on a free loopback port; gives the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=_HEAD_LIMIT)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    async def start(self, port: int = 0) -> int:
+        """Listen on a loopback port, a free one when it is 0; gives the port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=_HEAD_LIMIT)
+        taken: int = self._server.sockets[0].getsockname()[1]
+        return taken
 
     async def stop(self) -> None:
         """Stop listening and cut the tunnels."""

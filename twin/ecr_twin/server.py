@@ -19,6 +19,7 @@ from ecr_twin.directory import Clock
 from ecr_twin.distribution import Distribution
 from ecr_twin.errors import ConfigError, Refusal
 from ecr_twin.json_api import JsonApi
+from ecr_twin.listening import Listening
 from ecr_twin.names import Endpoint, Registry, blob_host, certificate_names, parse_host
 from ecr_twin.proxy import NameUnknownError, Proxy
 from ecr_twin.repositories import Repository
@@ -30,7 +31,8 @@ from ecr_twin.sts import Sts
 from ecr_twin.v2.gateway import Gateway
 
 _HTTPS = 443
-_LOOPBACK = frozenset(("127.0.0.1", "localhost"))
+_LOOPBACK_ADDRESS = "127.0.0.1"
+_LOOPBACK = frozenset((_LOOPBACK_ADDRESS, "localhost"))
 #: Largest JSON request: a layer part of 20 MiB in base64, and room for the rest.
 _LARGEST_BODY = 32 * 1024 * 1024
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,12 +48,15 @@ class Server:
         ca_path: the CA certificate that clients must trust.
     """
 
-    def __init__(self, config: Config, state_dir: Path, distribution: Path, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, state_dir: Path, distribution: Path, clock: Clock, listening: Listening | None = None
+    ) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self._config = config
         self._state_dir = state_dir
         self._distribution = Distribution(distribution, state_dir)
         self._clock = clock
+        self._listening = listening or Listening()
         self._runners: list[web.AppRunner] = []
         self._ports: dict[str, int] = {}
         self.services: Services
@@ -88,7 +93,8 @@ class Server:
         verifier = Verifier(self.services.directory, self.services.clock, lambda: faults.skew)
         self._json_api, self._sts = JsonApi(self.services, verifier), Sts(self.services, verifier)
         self._gateway, self._blob_host = Gateway(self.services), BlobHost(self.services)
-        authority = Authority(self._state_dir)
+        where = self._listening
+        authority = Authority(self._state_dir, where.authority)
         names = [name for region in self._config.regions for name in certificate_names(region)]
         front = authority.server_context("front", [*names, "sts.amazonaws.com"])
         blobs = authority.server_context("blobs", [blob_host(region) for region in self._config.regions])
@@ -97,28 +103,31 @@ class Server:
         damage = Damage(faults, self.services.clock)
         self._control = Control(self.services)
         self._ports = {
-            "front": await self._listen(damage.around(self._front), front),
-            "blobs": await self._listen(damage.around(self._blob_host.handle), blobs),
-            "stranger": await self._listen(self._front, stranger),  # X10: nobody who checks gets that far
+            "front": await self._listen(damage.around(self._front), front, where.host, where.front),
+            "blobs": await self._listen(damage.around(self._blob_host.handle), blobs, where.host, where.blobs),
+            # X10: nobody who checks gets that far
+            "stranger": await self._listen(
+                self._front, stranger, _LOOPBACK_ADDRESS, 0
+            ),  # X10: nobody who checks gets that far
         }
         self._proxy = Proxy(self._resolve, self.services.endpoints)
-        self.proxy_url = f"http://127.0.0.1:{await self._proxy.start()}"
+        self.proxy_url = f"http://127.0.0.1:{await self._proxy.start(where.proxy)}"
         self.https = f"127.0.0.1:{self._ports['front']}"
         self.ca_path = str(authority.path)
 
-    async def _listen(self, handler: _Handler, context: ssl.SSLContext) -> int:
+    async def _listen(self, handler: _Handler, context: ssl.SSLContext, host: str, at: int) -> int:
         application = web.Application(client_max_size=_LARGEST_BODY)
         application.router.add_route("*", "/{path:.*}", handler)
         runner = web.AppRunner(application, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        await web.TCPSite(runner, host, at, ssl_context=context).start()
         port: int = runner.addresses[0][1]
         return port
 
     async def _front(self, request: web.Request) -> web.StreamResponse:
         host = host_of(request)
-        if host in _LOOPBACK and request.path.startswith(PREFIX):
+        if host in _LOOPBACK and request.remote == _LOOPBACK_ADDRESS and request.path.startswith(PREFIX):
             return await self._control.handle(request)
         endpoint = parse_host(host)
         if endpoint is None or not self._answers_for(endpoint):
