@@ -16,7 +16,7 @@ from ecr_twin.backing import CHUNK
 from ecr_twin.faults import Faults, Strike
 from ecr_twin.names import Endpoint, parse_host
 from ecr_twin.requests import host_of, request_id
-from ecr_twin.v2.routes import action_of
+from ecr_twin.routes import action_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STRIKES = web.RequestKey("strikes", list[Strike])

@@ -1,25 +1,9 @@
 """`transship admission`: the webhook, and taking its gates off for good."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the webhook is to be, see the options."""
-
-    host: str
-    port: int
-    certificate: Path | None
-    key: Path | None
-    secret: str
-    configuration: str
-    names: tuple[str, ...]
-    refresh: float
-    drain: float
 
 
 def admission(  # noqa: PLR0913 - each is an option of the command line
@@ -54,7 +38,7 @@ def admission(  # noqa: PLR0913 - each is an option of the command line
     SIGTERM or SIGINT stops it. All other settings are environment variables; `transship settings` lists them.
     """
     from transship.cli.environment import load_settings  # noqa: PLC0415 - see `command`
-    from transship.cli.webhook import release_pods, serve  # noqa: PLC0415
+    from transship.cli.webhook import Asked, release_pods, serve  # noqa: PLC0415
 
     settings = load_settings()
     if release:

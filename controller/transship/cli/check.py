@@ -1,6 +1,5 @@
 """`transship check`: overlays before they are committed, for people, pre-commit and pipelines."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -11,23 +10,6 @@ from transship.cli.output import Output
 from transship.cli.overlay_options import Files, Overlays, PolicyOptions, Rendering
 from transship.errors import NeedsHuman, Reason
 from transship.kustomization import HOOK
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be checked.
-
-    Attributes:
-        pinned: every image has a digest.
-        hook: a hook or PromotionRequest names every image.
-        fix: such a hook is written.
-        offline: no registry is asked.
-    """
-
-    pinned: bool
-    hook: bool
-    fix: bool
-    offline: bool
 
 
 @command
@@ -52,7 +34,7 @@ def check_command(  # noqa: PLR0913 - a command's options
 
     Exit code 0: nothing was found, 2: only what --fix mends, 1: something else, or an error.
     """
-    from transship.cli.checks import check_all, show, status  # noqa: PLC0415 - see `command`
+    from transship.cli.checks import Asked, check_all, show, status  # noqa: PLC0415 - see `command`
     from transship.cli.inputs import read_inputs  # noqa: PLC0415
 
     inputs = read_inputs(overlays or [], filename or [], rendering)

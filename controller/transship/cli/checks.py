@@ -1,11 +1,10 @@
 """What is wrong with overlays: found, mended where writing a hook mends it, and printed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from transship.cli.check import Asked
 from transship.cli.checking import Demands, Finding, check
 from transship.cli.environment import load_settings
 from transship.cli.exits import Exit
@@ -20,6 +19,23 @@ from transship.errors import NeedsHuman
 from transship.kustomization.hook import HookFile
 
 _COLUMNS = ("REASON", "IMAGE", "NAMED BY", "MESSAGE")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be checked.
+
+    Attributes:
+        pinned: every image has a digest.
+        hook: a hook or PromotionRequest names every image.
+        fix: such a hook is written.
+        offline: no registry is asked.
+    """
+
+    pinned: bool
+    hook: bool
+    fix: bool
+    offline: bool
 
 
 def check_all(  # noqa: PLR0913, PLR0917 - as the command

@@ -7,7 +7,6 @@ from typing import Any
 from transship.cli.ages import age, now
 from transship.cli.comparing import Difference, Kind, Place, Places, Version, differences
 from transship.cli.configuration import find
-from transship.cli.diff import is_overlay
 from transship.cli.environment import load_settings
 from transship.cli.exits import Exit
 from transship.cli.inputs import read_inputs
@@ -19,6 +18,11 @@ from transship.promotion.policy import PromotionPolicy
 
 _SHORT = len("sha256:") + 12
 _COLOURS = {Kind.ONLY_FIRST: Colour.GOOD, Kind.ONLY_SECOND: Colour.BAD, Kind.DIFFERENT: Colour.BUSY}
+
+
+def is_overlay(name: str) -> bool:
+    """Whether an argument is a folder rather than a registry."""
+    return Path(name).is_dir()
 
 
 def compare(  # noqa: PLR0913 - as the command

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from transship.cli.given import read_given
-from transship.cli.overlay_options import CONFIGURATION
 from transship.cli.policy_files import MAX_BYTES, parse_policies, resources_of
+from transship.cli.policy_options import CONFIGURATION
 from transship.errors import NeedsHuman, Reason
 from transship.kustomization.files import read_text
 from transship.promotion.policy import Namespace, NamespaceSelector, PolicyError, PromotionPolicy, parse_policy

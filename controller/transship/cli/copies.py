@@ -3,11 +3,11 @@
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from transship.cli.copy import Asked, Mode, Pace
 from transship.cli.copying import Copying, Outcome, Pair, pair_of
 from transship.cli.output import Format, Output, clean
 from transship.cli.places import Places
@@ -26,7 +26,28 @@ if TYPE_CHECKING:
 NOTHING_TO_DO, FAILED, SOMETHING_TO_DO, STOPPED = 0, 1, 2, 130
 
 
-_MODES = {Mode.REQUIRE: Referrers.REQUIRE, Mode.BEST_EFFORT: Referrers.BEST_EFFORT, Mode.IGNORE: Referrers.IGNORE}
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be copied, and how."""
+
+    source: str
+    destination: str
+    all_tags: bool
+    plan: bool
+    overwrite: bool
+    referrers: Referrers
+    plain_http: tuple[str, ...]
+    local: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is done at once; `memory` is in MiB."""
+
+    images: int
+    blobs: int
+    ranges: int
+    memory: int
 
 
 def copy_all(asked: Asked, pace: Pace, out: Output, *, quiet: bool) -> None:
@@ -49,7 +70,7 @@ def copy_all(asked: Asked, pace: Pace, out: Output, *, quiet: bool) -> None:
             places,
             Copier(limits),
             images=pace.images,
-            referrers=_MODES[asked.referrers],
+            referrers=asked.referrers,
             overwrite=asked.overwrite,
         )
         stops = _stop_on_signals(copying)

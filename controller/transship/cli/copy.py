@@ -1,6 +1,5 @@
 """`transship copy`: any image from any registry to any other, without a cluster."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,30 +15,6 @@ class Mode(StrEnum):
     REQUIRE = "require"
     BEST_EFFORT = "best-effort"
     IGNORE = "ignore"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be copied, and how."""
-
-    source: str
-    destination: str
-    all_tags: bool
-    plan: bool
-    overwrite: bool
-    referrers: Mode
-    plain_http: tuple[str, ...]
-    local: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much is done at once; `memory` is in MiB."""
-
-    images: int
-    blobs: int
-    ranges: int
-    memory: int
 
 
 @command
@@ -84,7 +59,8 @@ def copy_command(  # noqa: PLR0913 - a command's options
 
     What arrived stays when a copy fails or is stopped, and is not sent again.
     """
-    from transship.cli.copies import copy_all  # noqa: PLC0415 - see `command`
+    from transship.cli.copies import Asked, Pace, copy_all  # noqa: PLC0415 - see `command`
+    from transship.oci.referrers import Referrers  # noqa: PLC0415
 
     asked = Asked(
         source,
@@ -92,7 +68,7 @@ def copy_command(  # noqa: PLR0913 - a command's options
         all_tags=all_tags,
         plan=plan,
         overwrite=overwrite,
-        referrers=referrers,
+        referrers=Referrers[referrers.name],
         plain_http=tuple(plain_http or ()),
         local=tuple(local or ()),
     )

@@ -1,6 +1,7 @@
 """Which policy decides about an image, by which rule, and what the others lack."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,28 @@ from transship.cli.configuration import Configuration, find, read_beside, read_c
 from transship.cli.exits import Exit
 from transship.cli.kube import Connection, Kube
 from transship.cli.output import Cell, Colour, Output, clean, paint, table
-from transship.cli.overlay_options import CONFIGURATION
-from transship.cli.policy_rules import Asked
+from transship.cli.policy_options import CONFIGURATION
 from transship.errors import NeedsHuman, Reason, TransshipError
 from transship.oci.reference import Reference
 from transship.promotion.judging import Judgement, judge
 from transship.promotion.policy import Namespace, Route, route
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is known of the namespace, and which policies may decide.
+
+    Attributes:
+        files: with policies; none to look for them.
+        from_cluster: look for them in the cluster only.
+        labels: of the namespace, as KEY=VALUE.
+        only: the name of the only policy to go by.
+    """
+
+    files: Sequence[str]
+    from_cluster: bool
+    labels: Sequence[str]
+    only: str
 
 
 def decide_image(image: str, asked: Asked, kube: Kube, out: Output) -> None:

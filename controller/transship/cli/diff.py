@@ -1,6 +1,5 @@
 """`transship diff`: what runs there and not here, of two overlays or two registries."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,7 +31,7 @@ def diff_command(  # noqa: PLR0913 - a command's options
 
     Exit code 0: no difference, 2: a difference, 1: an error.
     """
-    from transship.cli.comparison import compare, show, tell_problems  # noqa: PLC0415 - see `command`
+    from transship.cli.comparison import compare, is_overlay, show, tell_problems  # noqa: PLC0415 - see `command`
 
     if is_overlay(first) != is_overlay(second):
         raise NeedsHuman(
@@ -43,8 +42,3 @@ def diff_command(  # noqa: PLR0913 - a command's options
     if not tell_problems(versions, out):
         raise typer.Exit(Exit.ERROR)
     raise typer.Exit(Exit.SOMETHING_TO_DO if found else Exit.OK)
-
-
-def is_overlay(name: str) -> bool:
-    """Whether an argument is a folder rather than a registry."""
-    return Path(name).is_dir()

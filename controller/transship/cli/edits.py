@@ -1,6 +1,7 @@
 """Another version in an overlay: chosen, set, pinned where that is asked for, proven, and shown."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from transship.cli.choosing import Choice, choices_from, parse_choice, pinned
@@ -11,7 +12,6 @@ from transship.cli.output import Colour, Output, clean, paint
 from transship.cli.overlay_options import PolicyOptions, Rendering
 from transship.cli.planning import WantedImage, wanted_images
 from transship.cli.registries import build_registries
-from transship.cli.set_image import Asked
 from transship.errors import NeedsHuman, Reason
 from transship.kustomization.found import images
 from transship.kustomization.overlay import Edit, Overlay
@@ -20,6 +20,25 @@ from transship.kustomization.proof import prove
 from transship.kustomization.render import Rendered, Renderer
 
 _COLOURS = {"+": Colour.GOOD, "-": Colour.BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be edited, and how.
+
+    Attributes:
+        overlay: the folder.
+        names: images, with versions unless `source` has them.
+        source: another overlay that has the versions.
+        pin: digests are to be written.
+        override: entries may be added to `images:` where a base has decided already.
+    """
+
+    overlay: Path
+    names: tuple[str, ...]
+    source: Path | None
+    pin: bool
+    override: bool
 
 
 def edit(

@@ -12,9 +12,9 @@ from transship.aws.rights import Rights, rights_of
 from transship.cli.configuration import read_files
 from transship.cli.iam_cloudformation import as_cloudformation
 from transship.cli.iam_document import as_document, as_table
+from transship.cli.iam_options import IamFormat, OperatorOptions
 from transship.cli.iam_terraform import as_terraform
 from transship.cli.output import Format, Output
-from transship.cli.policy_iam import IamFormat, OperatorOptions
 from transship.errors import NeedsHuman, Reason
 from transship.promotion.desired import ROLE_ARN
 from transship.promotion.policy import PromotionPolicy

@@ -9,14 +9,12 @@ import typer
 from transship.cli.kube import Kube
 from transship.cli.options import OptionGroup
 from transship.cli.output import Output
+from transship.cli.policy_options import CONFIGURATION
 from transship.errors import NeedsHuman, Reason
 
 if TYPE_CHECKING:
     from transship.cli.configuration import Configuration
     from transship.kustomization.render import Options
-
-CONFIGURATION = "transship.yaml"
-"""The file of policies beside overlays."""
 
 Overlays = Annotated[
     list[Path] | None, typer.Argument(metavar="OVERLAY", help="folders with a kustomization", show_default=False)

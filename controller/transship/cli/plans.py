@@ -10,8 +10,8 @@ from transship.cli.kube import Kube
 from transship.cli.looking import Looking
 from transship.cli.output import Output
 from transship.cli.overlay_options import PolicyOptions
-from transship.cli.plan import PlanFormat, PlanOutput
 from transship.cli.plan_document import document
+from transship.cli.plan_options import PlanFormat, PlanOutput
 from transship.cli.plan_text import markdown, text
 from transship.cli.planning import Planned, plan, wanted_images
 from transship.cli.registries import build_registries

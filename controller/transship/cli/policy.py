@@ -1,7 +1,5 @@
 """`transship policy`: PromotionPolicies checked, and the cross-account statement of source repositories."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -41,21 +39,6 @@ Patience = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which repositories of which policies, and for whom.
-
-    Attributes:
-        account: of whoever reads the source, where it is not the one that the policy tells.
-        everything: all repositories of the source that match, instead of `paths`.
-    """
-
-    files: Sequence[str]
-    paths: Sequence[str] | None
-    account: str | None
-    everything: bool = False
-
-
 @app.command()
 def show(
     files: Files,
@@ -65,7 +48,7 @@ def show(
     terraform: Annotated[bool, typer.Option(help="Print aws_ecr_repository_policy resources instead of JSON")] = False,
 ) -> None:
     """Print the statement that a policy wants, as a policy document of its own. AWS is not asked anything."""
-    from transship.cli.statements import show_statements  # noqa: PLC0415 - see `command`
+    from transship.cli.statements import Asked, show_statements  # noqa: PLC0415 - see `command`
 
     show_statements(Asked(files, paths, account), as_terraform=terraform)
 
@@ -76,7 +59,7 @@ def diff(
     files: Files, paths: Paths = None, *, account: Account = None, everything: Everything = False, out: Output
 ) -> None:
     """Compare the statement with what is there. Exit code 0: the same, 2: something differs, 1: an error."""
-    from transship.cli.statements import compare_statements  # noqa: PLC0415 - see `command`
+    from transship.cli.statements import Asked, compare_statements  # noqa: PLC0415 - see `command`
 
     compare_statements(Asked(files, paths, account, everything=everything), out)
 
@@ -93,7 +76,7 @@ def apply(  # noqa: PLR0913 - a command's options
     out: Output,
 ) -> None:
     """Put the statement in place; statements of others are left as they are."""
-    from transship.cli.statements import apply_statements  # noqa: PLC0415 - see `command`
+    from transship.cli.statements import Asked, apply_statements  # noqa: PLC0415 - see `command`
 
     apply_statements(Asked(files, paths, account, everything=everything), patience, out)
 
@@ -114,6 +97,6 @@ def remove(  # noqa: PLR0913 - a command's options
     It is known by its Sid, which names the account. An operator whose policy says managePolicy would put it back:
     change the policy first.
     """
-    from transship.cli.statements import remove_statements  # noqa: PLC0415 - see `command`
+    from transship.cli.statements import Asked, remove_statements  # noqa: PLC0415 - see `command`
 
     remove_statements(Asked(files, paths, account, everything=everything), patience, out)

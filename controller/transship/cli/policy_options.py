@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+CONFIGURATION = "transship.yaml"
+"""The file of policies beside overlays."""
+
 _FILE = typer.Option("--file", "-f", help="YAML with PromotionPolicies; - is standard input. May be repeated.")
 Files = Annotated[list[str], _FILE]
 FilesOrCluster = Annotated[

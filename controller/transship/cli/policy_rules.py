@@ -1,7 +1,5 @@
 """`transship policy lint` and `transship policy test`: policies checked before they count, and asked which decides."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -9,24 +7,7 @@ import typer
 from transship.cli.command import command
 from transship.cli.kube import Kube
 from transship.cli.output import Output
-from transship.cli.overlay_options import CONFIGURATION
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is known of the namespace, and which policies may decide.
-
-    Attributes:
-        files: with policies; none to look for them.
-        from_cluster: look for them in the cluster only.
-        labels: of the namespace, as KEY=VALUE.
-        only: the name of the only policy to go by.
-    """
-
-    files: Sequence[str]
-    from_cluster: bool
-    labels: Sequence[str]
-    only: str
+from transship.cli.policy_options import CONFIGURATION
 
 
 @command
@@ -83,6 +64,6 @@ def decide(  # noqa: PLR0913 - a command's options
     The policies are those of transship.yaml in this folder or above it in its git repository, as for overlays here, and
     where there is none, the cluster's. Nothing is asked of a registry. Exit code 1: the image would not be promoted.
     """
-    from transship.cli.deciding import decide_image  # noqa: PLC0415 - see `command`
+    from transship.cli.deciding import Asked, decide_image  # noqa: PLC0415 - see `command`
 
     decide_image(image, Asked(files or (), from_cluster, labels or (), only), kube, out)

@@ -1,6 +1,5 @@
 """`transship set-image`: another version in an overlay, written where the overlay says it, and shown."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,25 +10,6 @@ from transship.cli.exits import Exit
 from transship.cli.kube import Kube
 from transship.cli.output import Output
 from transship.cli.overlay_options import PolicyOptions, Rendering
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be edited, and how.
-
-    Attributes:
-        overlay: the folder.
-        names: images, with versions unless `source` has them.
-        source: another overlay that has the versions.
-        pin: digests are to be written.
-        override: entries may be added to `images:` where a base has decided already.
-    """
-
-    overlay: Path
-    names: tuple[str, ...]
-    source: Path | None
-    pin: bool
-    override: bool
 
 
 @command
@@ -63,7 +43,7 @@ def set_image_command(  # noqa: PLR0913 - a command's options
     Only the image changes: by `images:`, a patch or a line of a resource, wherever the overlay sets it. What would take
     a guess is refused. The overlay is rendered with the edit before anything is written.
     """
-    from transship.cli.edits import edit, show  # noqa: PLC0415 - see `command`
+    from transship.cli.edits import Asked, edit, show  # noqa: PLC0415 - see `command`
 
     asked = Asked(overlay, tuple(names or ()), source, pin=pin, override=override)
     edited, edits = edit(asked, rendering, policies, kube, out)

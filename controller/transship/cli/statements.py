@@ -22,7 +22,6 @@ from transship.aws.source_access import SourceAccess, grant_to
 from transship.cli.environment import load_settings
 from transship.cli.exits import Exit
 from transship.cli.output import Colour, Format, Output, clean, paint
-from transship.cli.policy import Asked
 from transship.cli.policy_files import read_policies
 from transship.cli.registries import build_registries
 from transship.errors import Reason, RetryLater, TransshipError
@@ -31,6 +30,21 @@ from transship.promotion.policy import PolicyError, PromotionPolicy
 
 _COLOURS = {"+": Colour.GOOD, "-": Colour.BAD}
 _NOT_NEEDED = "no statement is needed: whoever reads is in the source's account"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which repositories of which policies, and for whom.
+
+    Attributes:
+        account: of whoever reads the source, where it is not the one that the policy tells.
+        everything: all repositories of the source that match, instead of `paths`.
+    """
+
+    files: Sequence[str]
+    paths: Sequence[str] | None
+    account: str | None
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 import signal
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import structlog
 import typer
@@ -15,7 +17,6 @@ from transship.admission.looking import Looking
 from transship.admission.review import Reviewer
 from transship.admission.rules import RuleBook
 from transship.admission.server import WebhookServer
-from transship.cli.admission import Asked
 from transship.cli.registries import build_registries
 from transship.cluster import connect
 from transship.cluster.access import Access
@@ -31,6 +32,21 @@ _LOOK_AT_CERTIFICATE_EVERY = 10.0
 _FINISH_SECONDS = 5.0
 _Part = RuleBook | Keeper | WebhookServer
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the webhook is to be, see the options."""
+
+    host: str
+    port: int
+    certificate: Path | None
+    key: Path | None
+    secret: str
+    configuration: str
+    names: tuple[str, ...]
+    refresh: float
+    drain: float
 
 
 def serve(settings: Settings, asked: Asked) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from ecr_twin.actions import perform
+from ecr_twin.routes import Route
 from ecr_twin.services import Call, Services
 from ecr_twin.streams import incoming
-from ecr_twin.v2.routes import Route
 
 
 @dataclass(slots=True)

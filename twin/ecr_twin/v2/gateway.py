@@ -11,12 +11,12 @@ from ecr_twin.authorization import Caller
 from ecr_twin.errors import Refusal
 from ecr_twin.names import Registry
 from ecr_twin.requests import from_where
+from ecr_twin.routes import route
 from ecr_twin.services import Call, Services
 from ecr_twin.tokens import TokenError
 from ecr_twin.v2 import blobs, listing, manifests
 from ecr_twin.v2.exchange import Exchange
 from ecr_twin.v2.problems import problem, translate
-from ecr_twin.v2.routes import route
 
 _Handler = Callable[[Exchange], Awaitable[web.Response]]
 _EXPIRED = "Your authorization token has expired. Reauthenticate and try again."
