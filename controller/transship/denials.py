@@ -15,7 +15,7 @@ from transship.actions import ACTIONS, ASSUME, TAG_SESSION
 
 _PRINCIPAL = re.compile(r"arn:aws[a-z-]{0,10}:(?:sts|iam)::\d{12}:[\w+=,.@/-]{1,200}")
 _ACTION = re.compile(r"\b(?:ecr|sts|kms|iam):[A-Za-z]{1,60}\b")
-_RESOURCE = re.compile(r"on resource:? (arn:aws[a-z-]{0,10}:[a-z]{2,10}:[a-z0-9-]{0,30}:\d{12}:[\w+=,.@/-]{1,300})")
+_RESOURCE = re.compile(r"on resource:? (arn:aws[a-z-]{0,10}:[a-z]{2,10}:[a-z0-9-]{0,30}:\d{12}:[\w+=,.@/*-]{1,300})")
 _REPOSITORY = re.compile(r"arn:aws[a-z-]{0,10}:ecr:[a-z0-9-]{1,30}:\d{12}:repository/[a-z0-9._/-]{1,255}")
 _ASSUMED_ROLE = re.compile(r"(arn:aws[a-z-]{0,10}):sts::(\d{12}):assumed-role/([\w+=,.@-]{1,64})/")
 _USER_OR_ROLE = re.compile(r"(arn:aws[a-z-]{0,10}):iam::(\d{12}):(?:user|role)/")

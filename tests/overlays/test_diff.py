@@ -110,7 +110,9 @@ def test_a_registry_of_another_account_that_may_not_be_listed_is_told_what_would
 def test_a_registry_of_ones_own_that_may_not_be_listed_is_told_as_a_right_on_it(shop: Shop) -> None:
     said = shop.run("diff", DESTINATION, DESTINATION, by="node")
     assert (said.status, said.out) == (1, "")
-    assert "may not ecr:DescribeRepositories there; allow it on all repositories of the registry in the" in said.err
+    everywhere = "arn:aws:ecr:eu-west-1:222222222222:repository/*"
+    needed = f'{{"Effect":"Allow","Action":"ecr:DescribeRepositories","Resource":"{everywhere}"}}'
+    assert f"add to the principal's own policy {needed}" in said.err
 
 
 def test_a_repository_that_neither_it_nor_the_registry_shows_is_told_as_a_right_on_it(shop: Shop) -> None:

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 from transship.aws.failures import aws_errors, code_of
 from transship.aws.hosts import EcrHost
 from transship.aws.identity import Clients, Identity
-from transship.denials import Denial
 from transship.errors import NeedsHuman
 from transship.oci.digest import Digest
 from transship.oci.reference import Registry, Repository, Tag
@@ -84,21 +83,18 @@ def repository_paths(clients: Clients, identity: Identity, registry: Registry) -
                 for each in page["repositories"]
             ]
     except NeedsHuman as error:
-        if error.denial is None or error.denial.is_explicit:
-            raise
-        said = f"cannot {doing}: {error.denial.principal} may not {error.denial.action} there"
-        refused = NeedsHuman(error.reason, f"{said}; {_remedy(error.denial, host)}", side=error.side)
-        refused.denial = error.denial
-        raise refused from error
-
-
-def _remedy(denial: Denial, host: EcrHost) -> str:
-    if denial.account != host.account:
-        return (
-            "across accounts no policy of its own is enough, and none of a repository counts for all: name a role of "
-            f"account {host.account} in the PromotionPolicy, or one repository"
+        denial = error.denial
+        if denial is None or denial.is_explicit or denial.account == host.account:
+            raise  # as it is said, it helps
+        refused = NeedsHuman(
+            error.reason,
+            f"cannot {doing}: {denial.principal} may not {denial.action} there; across accounts no policy of its own "
+            f"is enough, and none of a repository counts for all: name a role of account {host.account} in the "
+            "PromotionPolicy, or one repository",
+            side=error.side,
         )
-    return f"allow it on all repositories of the registry in {denial.belongs_in}"
+        refused.denial = denial
+        raise refused from error
 
 
 def _listed(repository: Repository, tag: Tag | None, image: Mapping[str, Any]) -> Listed:
