@@ -83,9 +83,6 @@ def test_pods_are_admitted_under_the_restricted_standard(applied: Cluster, names
     for workload in workloads(applied, namespace):
         pod = {"apiVersion": "v1", "kind": "Pod", **workload["spec"]["template"]}
         pod["metadata"] = {"name": "trial", "labels": pod["metadata"]["labels"]}
-        # As the ServiceAccount's controller, which is not among those of the tests, would have made it.
-        pod["spec"].pop("serviceAccountName", None)
-        pod["spec"].pop("serviceAccount", None)
         command = ("create", "--dry-run=server", f"-n={namespace}", "-f=-", "-o=name")
         assert applied.kubectl(*command, stdin=json.dumps(pod)).strip() == "pod/trial"
 

@@ -44,13 +44,14 @@ def node(node_world: World) -> Iterator[Node]:
     """The node; a test may stop it, if it starts it again."""
     with Node(node_world) as running:
         yield running
-        assert left_behind()
-    assert left_behind() == []
+        name = running._directory.name
+        assert left_behind(name)
+    assert left_behind(name) == []
 
 
-def left_behind() -> list[Path]:
-    """The cgroups of nodes: whatever else a node has ends with what is in them."""
-    return list(CGROUPS.glob("**/transship-node-*"))
+def left_behind(name: str) -> list[Path]:
+    """The cgroups of a node: whatever else it has ends with what is in them. Other runs may have nodes of their own."""
+    return list(CGROUPS.glob(f"**/{name}"))
 
 
 @pytest.fixture(scope="package")

@@ -158,4 +158,8 @@ class Watches:
 async def _watch(
     registry: kopf.OperatorRegistry, settings: kopf.OperatorSettings, until: threading.Event, **scope: Any
 ) -> None:
-    await kopf.operator(registry=registry, settings=settings, standalone=True, stop_flag=until, **scope)
+    # kopf would name us after the user, and an image need not know the one it runs as. Without peers nobody asks.
+    identity: Any = "transship"
+    await kopf.operator(
+        registry=registry, settings=settings, standalone=True, identity=identity, stop_flag=until, **scope
+    )
