@@ -422,3 +422,16 @@ def test_the_proof_says_where_else_the_image_is_set(golden: Path, renderer: Rend
         NeedsHuman, match=r"it is set elsewhere as well, see .*half-patched.*:\d+ \(patch\), .*\(resource"
     ):
         prove(overlay, renderer)
+
+
+@pytest.mark.parametrize("written", ['"shop/\\\n    checkout:v1"', '"shop/\\u0063heckout:v1"', '"shop\\/checkout:v1"'])
+def test_an_image_whose_name_is_written_by_escapes_is_told_and_left_to_the_user(
+    golden: Path, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    folder = own(golden, "IMAGE", "")
+    file = folder / "app.yaml"
+    file.write_text(file.read_text().replace("'IMAGE'", written))
+
+    said = refusal(golden, "own", "shop/checkout", monkeypatch)
+
+    assert said.endswith("own/app.yaml:6 (resource) is written in a way that is not edited; change it by hand")

@@ -89,7 +89,7 @@ class _Finder:
                 self._patch(source, each, names)
         for file in self.layer.resources:
             resources = self._source(file)
-            if any(name in resources.text for name in names):
+            if _may_mention(resources.text, names):
                 for document in resources.roots():
                     self._lines(resources, _shaped(document), How.RESOURCE)
 
@@ -123,7 +123,7 @@ class _Finder:
             self._patches(Block.of(source, text), target)
         elif isinstance(path, ScalarNode):
             other = self._source(self.layer.folder / scalar(path))
-            if self.layer.role is Role.OVERLAY or any(name in other.text for name in names):
+            if self.layer.role is Role.OVERLAY or _may_mention(other.text, names):
                 self._patches(other, target)
 
     def _patches(self, source: Source, target: Node | None) -> None:
@@ -269,3 +269,8 @@ def _of_operations(patch: SequenceNode) -> Iterator[tuple[str, str, ScalarNode]]
             yield scalar(value_of(value, "name")), "", image
         else:
             yield from ((container, at, node) for _, _, container, at, node in _shaped(value))
+
+
+def _may_mention(text: str, names: set[str]) -> bool:
+    """Whether a file is worth reading closely; a backslash may stand for any letter of a name."""
+    return "\\" in text or any(name in text for name in names)
