@@ -18,7 +18,7 @@ from localworld import debian, locks, paths
 from localworld.errors import WorldError
 from shipping.builders import Builder
 
-LOCKS = ("build.txt", "runtime.txt")
+LOCKS = ("build.txt", "runtime.txt", "twin.txt")
 PLACE = "/wheels"
 USER = 65532
 _LIBC = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
