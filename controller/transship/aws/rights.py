@@ -183,6 +183,7 @@ class _Gathered:
         self._notes[text] = None
 
     def rights(self, pod: Pod) -> Rights:
+        _each_can_be(self._roles)
         for arn, role in list(self._roles.items()):
             for who, _ in role.trusted:
                 self._roles[who].allow("AssumeRoles", self._into_a_role(pod), [arn])
@@ -307,6 +308,23 @@ class _Gathered:
             self._note(
                 f"{policy.name}: IAM's * and ? stand for slashes too, so it allows more than {', '.join(wide)} does; "
                 "the operator itself keeps to the pattern"
+            )
+
+
+def _each_can_be(arns: Iterable[str]) -> None:
+    """IAM has one role of a name in an account, whatever its path and the case of its letters.
+
+    Raises:
+        NeedsHuman: PolicyInvalid: two of them could not be there together.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for arn in arns:
+        other = seen.setdefault((account_of(arn), arn.rpartition("/")[2].lower()), arn)
+        if other != arn:
+            raise NeedsHuman(
+                Reason.POLICY_INVALID,
+                f"{other} and {arn} cannot both exist, for IAM has one role of a name in an account, whatever its path "
+                "and the case of its letters; write one of them everywhere, or give them other names",
             )
 
 

@@ -1,6 +1,5 @@
 """Rights in AWS as CloudFormation: a template for each account, with its roles and their policies."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,18 +7,35 @@ import yaml
 
 from transship.aws.pod import account_of
 from transship.aws.rights import Rights, RoleRights, SharedSource, document_of
-
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+from transship.cli.iam_names import path_and_name, role_in_cloudformation
+from transship.errors import NeedsHuman, Reason
 
 
 def as_cloudformation(rights: Rights) -> str:
-    """A YAML document for each account."""
+    """A YAML document for each account that has roles.
+
+    Raises:
+        NeedsHuman: InvalidRequest: none has.
+    """
     accounts = sorted({account_of(each.arn) for each in rights.roles})
+    if not accounts:
+        raise NeedsHuman(Reason.INVALID_REQUEST, "; ".join(beyond_cloudformation(rights)) or "there is no role to make")
     texts = [
         yaml.dump(_template(account, rights), Dumper=_Plain, sort_keys=False, width=120).rstrip()
         for account in accounts
     ]
     return "\n---\n".join(texts)
+
+
+def beyond_cloudformation(rights: Rights) -> list[str]:
+    """What is needed and CloudFormation cannot make: it has no resource for the policy of a repository that exists."""
+    return [
+        f"CloudFormation has no resource for the statement that the repositories {', '.join(each.patterns)} of "
+        f"{each.host.account} in {each.host.region} need for {each.policy}; transship policy apply puts it there, and "
+        "-o json prints it"
+        for each in rights.shared
+        if not each.is_kept
+    ]
 
 
 class _Plain(yaml.SafeDumper):
@@ -42,7 +58,6 @@ def _template(account: str, rights: Rights) -> Mapping[str, Any]:
 
 
 def _metadata(notes: Iterable[str], shared: Iterable[SharedSource]) -> Mapping[str, Any]:
-    # CloudFormation has no resource for the policy of a repository that exists.
     return {
         "Notes": list(notes),
         "RepositoryPolicies": [
@@ -53,8 +68,8 @@ def _metadata(notes: Iterable[str], shared: Iterable[SharedSource]) -> Mapping[s
 
 
 def _resource(role: RoleRights) -> tuple[str, Mapping[str, Any]]:
-    *path, name = role.arn.partition(":role/")[2].split("/")
-    label = "".join(part.capitalize() for part in _NOT_IN_NAMES.split("-".join([*path, name])))
+    path, name = path_and_name(role.arn)
+    label = role_in_cloudformation(role.arn)
     if role.trust_policy is None:
         # Who becomes it is not known here, so it is there already.
         properties = {"PolicyName": "transship-read", "RoleName": name, "PolicyDocument": role.policy}
@@ -63,7 +78,7 @@ def _resource(role: RoleRights) -> tuple[str, Mapping[str, Any]]:
         "Type": "AWS::IAM::Role",
         "Properties": {
             "RoleName": name,
-            **({"Path": f"/{'/'.join(path)}/"} if path else {}),
+            **({"Path": path} if path else {}),
             "Description": ", ".join(role.tasks)[:1000],
             "AssumeRolePolicyDocument": role.trust_policy,
             "Policies": [{"PolicyName": "transship", "PolicyDocument": role.policy}],

@@ -10,7 +10,7 @@ from transship.aws.hosts import EcrHost
 from transship.aws.pod import Pod, account_of
 from transship.aws.rights import Rights, rights_of
 from transship.cli.configuration import read_files
-from transship.cli.iam_cloudformation import as_cloudformation
+from transship.cli.iam_cloudformation import as_cloudformation, beyond_cloudformation
 from transship.cli.iam_document import as_document, as_table
 from transship.cli.iam_options import IamFormat, OperatorOptions
 from transship.cli.iam_terraform import as_terraform
@@ -50,7 +50,8 @@ def print_rights(
     rights = _only(account, rights_of(policies, role, pod, admission=operator.admission_role, read_only=read_only))
     _show(rights, output)
     if output in {IamFormat.TABLE, IamFormat.CLOUDFORMATION}:
-        for note in rights.notes:
+        beyond = beyond_cloudformation(rights) if output is IamFormat.CLOUDFORMATION else []
+        for note in (*rights.notes, *beyond):
             typer.echo(f"note: {note}", err=True)
     if operator.operator_role is None:
         typer.echo(f"note: --operator-role is taken to be {role}", err=True)

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}\Z")
+ROLE_ARN = re.compile(
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(?:[A-Za-z0-9_+=,.@-]{1,510}/){0,255}[A-Za-z0-9_+=,.@-]{1,64}\Z"
+)
+"""A path, whose parts have one letter at least, and a name of IAM's length."""
 _PRINCIPAL_ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::[0-9*?]{1,12}:[A-Za-z0-9_+=,.@/*?-]{1,600}\Z")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}\Z")
 _EXCLUSION = re.compile(r"[0-9A-Za-z._*-]{1,128}\Z")
