@@ -283,6 +283,12 @@ def world(control_plane: Cluster, twin: Registries) -> World:
 
 
 @pytest.fixture(scope="session")
+def digests(world: World) -> Mapping[str, str]:
+    """The sample's tags at the source, with their digests."""
+    return world.push_sample()
+
+
+@pytest.fixture(scope="session")
 def image_builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
     """Debian's buildah with a store of its own."""
     if reason := builders.why_no_buildah():

@@ -11,16 +11,9 @@ from endtoend.scene import Scene
 from endtoend.waiting import eventually
 from localworld.controller import Controller
 from localworld.controller import install as install_operator
-from localworld.errors import WorldError
 from localworld.world import World
 
 SETTINGS = {"TRANSSHIP_ADMISSION": "true", "TRANSSHIP_STALLED_RECHECK": "3"}
-
-
-@pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
 
 
 @pytest.fixture(scope="package")
@@ -35,13 +28,8 @@ def installed(world: World) -> Iterator[World]:
 @pytest.fixture(scope="package")
 def operator(installed: World) -> Iterator[Controller]:
     """The operator; a test may kill it, if it starts it again."""
-    try:
-        controller = Controller(installed, SETTINGS)
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    controller.stop()
+    with Controller(installed, SETTINGS) as controller:
+        yield controller
 
 
 @pytest.fixture(scope="package")

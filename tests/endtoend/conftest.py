@@ -11,7 +11,6 @@ from endtoend import bulk
 from endtoend.scene import OURS, POLICIES, Scene
 from localworld.accounts import canary
 from localworld.controller import Controller, install
-from localworld.errors import WorldError
 from localworld.world import World
 
 SETTINGS = {
@@ -39,12 +38,6 @@ def hear(world: World) -> Iterator[Hear]:
 
 
 @pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
-
-
-@pytest.fixture(scope="package")
 def bulk_digests(world: World) -> Mapping[str, str]:
     """The tags of the large images at the source, with their digests."""
     return bulk.push(world)
@@ -54,14 +47,9 @@ def bulk_digests(world: World) -> Mapping[str, str]:
 def running(world: World, hear: Hear, settings: Mapping[str, str] = SETTINGS) -> Iterator[Controller]:
     """An operator whose logs and metrics are searched for secrets at the end."""
     install(world)
-    try:
-        controller = Controller(world, settings)
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    hear("the metrics", controller.get("/metrics")[1])
-    controller.stop()
+    with Controller(world, settings) as controller:
+        yield controller
+        hear("the metrics", controller.get("/metrics")[1])
     assert '"operator started"' in controller.said
     hear("the operator's logs", controller.said)
 

@@ -54,21 +54,10 @@ def _is_in_force(cluster: Cluster) -> bool:
 
 
 @pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
-
-
-@pytest.fixture(scope="package")
 def operator(world: World, gate: Cluster) -> Iterator[Controller]:
     """The operator; a test may kill it, if it starts it again."""
-    try:
-        controller = Controller(world, SETTINGS)
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    controller.stop()
+    with Controller(world, SETTINGS) as controller:
+        yield controller
 
 
 @pytest.fixture

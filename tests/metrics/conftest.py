@@ -6,27 +6,15 @@ import pytest
 
 from endtoend.scene import Scene
 from localworld.controller import Controller, install
-from localworld.errors import WorldError
 from localworld.world import World
-
-
-@pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
 
 
 @pytest.fixture(scope="package")
 def operator(world: World) -> Iterator[Controller]:
     """The operator."""
     install(world)
-    try:
-        controller = Controller(world, {"TRANSSHIP_STALLED_RECHECK": "3"})
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    controller.stop()
+    with Controller(world, {"TRANSSHIP_STALLED_RECHECK": "3"}) as controller:
+        yield controller
 
 
 @pytest.fixture

@@ -18,13 +18,8 @@ from monitoring.queries import RULES
 def operator(world: World) -> Iterator[Controller]:
     """The operator."""
     install(world)
-    try:
-        controller = Controller(world, {"TRANSSHIP_STALLED_RECHECK": "3"})
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    controller.stop()
+    with Controller(world, {"TRANSSHIP_STALLED_RECHECK": "3"}) as controller:
+        yield controller
 
 
 @pytest.fixture(scope="package")
@@ -52,12 +47,6 @@ def prometheus(operator: Controller, hook: Hook) -> Iterator[Prometheus]:
             yield running
     except WorldError as error:
         pytest.fail(f"No Prometheus: {error}", pytrace=False)
-
-
-@pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
 
 
 @pytest.fixture

@@ -26,12 +26,6 @@ REFUSED = re.compile(r'^authorization_attempts_total\{result="(?:denied|no-opini
 
 
 @pytest.fixture(scope="module")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
-
-
-@pytest.fixture(scope="module")
 def named(cleared: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The API server with the rights of an installation for named namespaces, and the webhook's."""
     directory = tmp_path_factory.mktemp("overlay")

@@ -8,17 +8,10 @@ from ecr_twin.canary import spellings
 from endtoend.scene import Scene
 from localworld.accounts import canary
 from localworld.controller import Controller, install
-from localworld.errors import WorldError
 from localworld.world import World
 from tracing.collector import Collector
 
 HEADER = "canary-of-the-collector-5d1a"
-
-
-@pytest.fixture(scope="package")
-def digests(world: World) -> Mapping[str, str]:
-    """The sample's tags at the source, with their digests."""
-    return world.push_sample()
 
 
 @pytest.fixture(scope="package")
@@ -44,13 +37,8 @@ def operator(world: World, collector: Collector) -> Iterator[Controller]:
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=production",
     }
-    try:
-        controller = Controller(world, settings)
-        controller.start()
-    except WorldError as error:
-        pytest.fail(f"The operator did not start: {error}", pytrace=False)
-    yield controller
-    controller.stop()
+    with Controller(world, settings) as controller:
+        yield controller
     words = [*spellings(canary()), HEADER]
     assert not any(word in controller.said for word in words)
 
