@@ -5,12 +5,16 @@ SHELL       := /bin/bash
 MAKEFLAGS   += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 
+# A tag, a name or a folder may be anybody's words. Programs get what stands on the command line from the environment, as it is:
+# neither make nor a shell reads it. A recipe names it by "$$NAME", in quotes, and never by $(NAME).
+$(foreach each,$(.VARIABLES),$(if $(filter command,$(origin $(each))),$(eval override export $(each) := $$(value $(each)))))
+
 VENV       := .venv
 BIN        := $(VENV)/bin
 LOCALWORLD := PYTHONPATH=hack $(BIN)/python -m localworld
 SHIPPING   := PYTHONPATH=hack $(BIN)/python -m shipping
 KIND       := PYTHONPATH=hack $(BIN)/python -m kind
-REFERENCE  := PYTHONPATH=hack $(BIN)/python -m reference
+PAGES      := PYTHONPATH=hack $(BIN)/python -m reference
 BENCHMARK  := PYTHONPATH=hack:benchmarks $(BIN)/python -m copying
 UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
               --no-emit-index-url --no-annotate --no-header --quiet
@@ -34,10 +38,10 @@ check: setup ## Lint, format check, types, the arrows between packages, and whet
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(REFERENCE) --check
+	$(PAGES) --check
 
 reference: setup ## Write the generated pages and schemas of docs/ anew, from the commands and the custom resources
-	$(REFERENCE)
+	$(PAGES)
 
 docs: setup ## Build the documentation into dist/docs; a warning or a link that leads nowhere is an error
 	$(BIN)/sphinx-build -b html -W --keep-going -j auto -q -d dist/doctrees docs dist/docs
@@ -59,10 +63,10 @@ dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends
 	@$(LOCALWORLD) up
 
 kind: setup ## The same in a kind cluster, with Docker: Argo CD, the ECR twin, the chart, the sample (DRY_RUN=1 prints the commands)
-	@$(KIND) up $(if $(DRY_RUN),--dry-run)
+	@$(KIND) up $${DRY_RUN:+--dry-run}
 
 kind-down: setup ## Remove that cluster
-	@$(KIND) down $(if $(DRY_RUN),--dry-run)
+	@$(KIND) down $${DRY_RUN:+--dry-run}
 
 bench: setup ## Measure copying beside crane, regctl and skopeo, and write docs/performance.md (an hour or more)
 	@$(BENCHMARK) --write
@@ -71,11 +75,11 @@ bench-quick: setup ## The same in small: checks correctness, prints ratios (two 
 	@$(BENCHMARK) --quick
 
 image: setup ## Build the image with docker, podman or buildah (IMAGE=, PLATFORMS=, OUTPUT=, BUILDER=); nothing is pushed
-	@$(SHIPPING) image $(if $(IMAGE),--name=$(IMAGE)) --platforms=$(PLATFORMS) --builder=$(BUILDER) \
-	  $(if $(OUTPUT),--layout=$(OUTPUT))
+	@$(SHIPPING) image $${IMAGE:+--name="$$IMAGE"} --platforms="$${PLATFORMS-}" --builder="$${BUILDER-}" \
+	  $${OUTPUT:+--layout="$$OUTPUT"}
 
 push: setup ## Push what `make image OUTPUT=dist/image` wrote to IMAGE=, and print its digest there
-	@$(SHIPPING) push $(or $(OUTPUT),dist/image) $(or $(IMAGE),$(error say where to: make push IMAGE=REGISTRY/transship:TAG))
+	@$(SHIPPING) push -- "$${OUTPUT:-dist/image}" "$${IMAGE:?say where to: make push IMAGE=REGISTRY/transship:TAG}"
 
 sbom: setup ## Write dist/sbom.cdx.json: every locked package of the image, in CycloneDX
 	@$(SHIPPING) sbom
@@ -84,13 +88,13 @@ chart: setup ## Write dist/transship-VERSION.tgz, the chart as one file, by the 
 	@$(SHIPPING) chart
 
 push-chart: setup ## Push what `make chart` wrote to CHARTS=oci://REGISTRY/FOLDER, and print its digest there
-	@$(SHIPPING) push-chart $(or $(CHARTS),$(error say where to: make push-chart CHARTS=oci://REGISTRY/FOLDER))
+	@$(SHIPPING) push-chart -- "$${CHARTS:?say where to: make push-chart CHARTS=oci://REGISTRY/FOLDER}"
 
 release-check: setup ## See that TAG= is the version of pyproject.toml and CHANGELOG.md, before it is released
-	@$(SHIPPING) release-check $(or $(TAG),$(error say which: make release-check TAG=v0.1.0))
+	@$(SHIPPING) release-check -- "$${TAG:?say which: make release-check TAG=v0.1.0}"
 
 sign: setup ## Sign REFERENCE=NAME@sha256:..., an image or a chart, with cosign: keyless, by who runs this
-	@$(SHIPPING) sign $(or $(REFERENCE),$(error say what: make sign REFERENCE=NAME@sha256:...))
+	@$(SHIPPING) sign -- "$${REFERENCE:?say what: make sign REFERENCE=NAME@sha256:...}"
 
 lock: setup ## Resolve the dependencies anew and write the locks
 	$(UV_COMPILE) pyproject.toml --extra otel --output-file requirements/runtime.txt

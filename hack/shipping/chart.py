@@ -35,8 +35,10 @@ def push(destination: str, archive: Path | None = None) -> str:
         archive: The file; that of `make chart` when left out.
 
     Raises:
-        WorldError: There is no such file, or the registry refuses it.
+        WorldError: That is no folder of a registry, there is no such file, or the registry refuses it.
     """
+    if not destination.startswith("oci://"):
+        raise WorldError(f"{destination} is no folder of a registry: write oci://REGISTRY/FOLDER.")
     file = archive or DIST / f"transship-{version()}.tgz"
     if not file.is_file():
         raise WorldError(f"{file.name} is not there: run `make chart` first.")

@@ -21,8 +21,12 @@ def build(name: str, platforms: tuple[str, ...], layout: Path | None, builder: s
     """Build the image and say where it is.
 
     Raises:
-        WorldError: There is no builder, or it failed.
+        WorldError: The image cannot be called that, there is no builder, or it failed.
     """
+    # Builders take options in one word, parted by commas.
+    for each, said in ((name, "no image can be called that"), (str(layout or "-"), "no layout can be written there")):
+        if "," in each or not each.isprintable():
+            raise WorldError(f"{each!r}: {said}; leave out commas and control characters.")
     chosen = builders.find(builder)
     print(f"image: {chosen.name} builds {name}", flush=True)
     if layout is not None:

@@ -112,3 +112,9 @@ def test_cosign_is_told_the_digest_and_asks_nobody(monkeypatch: pytest.MonkeyPat
     release.sign(f"ghcr.io/transship/transship@{DIGEST}")
 
     assert said.read_text() == f"sign --yes ghcr.io/transship/transship@{DIGEST}\n"
+
+
+@pytest.mark.parametrize(("name", "layout"), [("x,push=true", None), ("x", Path("dist/a,push=true")), ("x\ny", None)])
+def test_no_name_becomes_an_option_of_a_builder(name: str, layout: Path | None) -> None:
+    with pytest.raises(WorldError, match="leave out commas"):
+        image.build(name, (), layout, "docker")
