@@ -51,6 +51,13 @@ class Reason(StrEnum):
     GATE_NOT_ENFORCED = "GateNotEnforced"
     MANAGED_BY_MISSING = "ManagedByMissing"
     POD_RECREATED = "PodRecreated"
+    # What the conditions of a policy say of what is in AWS, and while all is as wanted.
+    VALID = "Valid"
+    KNOWN = "Known"
+    NOT_NEEDED = "NotNeeded"
+    IN_PLACE = "InPlace"
+    AS_WANTED = "AsWanted"
+    DRIFT = "Drift"
     # What heals by itself.
     SOURCE_NOT_YET_THERE = "SourceNotYetThere"
     SOURCE_ACCESS_PENDING = "SourceAccessPending"

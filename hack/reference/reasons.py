@@ -30,6 +30,12 @@ the cause is gone, and nobody has to make it anew.""",
         """\
 These are said of a workload, a hook or a request, whatever becomes of its images. Nothing is stalled by them.""",
     ),
+    Next.KEPT: (
+        "How a policy stands",
+        """\
+These stand in the conditions of a PromotionPolicy, never in those of a request, and nothing is stalled by them. Where
+something cannot be as it should, the condition has one of the other reasons.""",
+    ),
     Next.RETRIED: (
         "What heals by itself",
         """\

@@ -10,9 +10,11 @@ from localworld import tools
 from manifests import installation
 from transship.errors import Reason
 from transship.promotion.advice import ADVICE, Next
+from transship.promotion.upkeep import Standing
 
 DOCS = installation.REPOSITORY / "docs"
 PAGES = {"promotionrequests": "promotionrequest.md", "promotionpolicies": "promotionpolicy.md"}
+CONDITIONS = {"Ready", "Stalled", "Reconciling", "Identities", "SourceAccess", "DestinationRepositories"}
 TEXTS = {plural: (DOCS / "reference" / page).read_text() for plural, page in PAGES.items()}
 
 
@@ -33,6 +35,22 @@ def test_every_reason_is_told_with_what_to_do() -> None:
 
     assert [name for name, _, _ in told] == [reason.value for reason in Reason]
     assert all(meaning.endswith(".") and advice.endswith(".") for _, meaning, advice in told)
+
+
+def test_a_reason_that_the_page_of_policies_names_is_told_on_the_page_of_reasons() -> None:
+    rows = [line for line in TEXTS["promotionpolicies"].splitlines() if line.startswith("| `")]
+    named = {word for row in rows for word in re.findall(r"\| `([A-Z]\w+)` (?=\|)", row)} - CONDITIONS
+
+    assert named
+    assert named <= set(Reason)
+
+
+def test_no_reason_is_said_that_is_not_of_the_list() -> None:
+    package = installation.REPOSITORY / "controller/transship"
+    said = "".join(file.read_text() for file in package.rglob("*.py"))
+
+    assert re.findall(r"""(?:reason=|"reason": |Standing\(\s*"\w+", "\w+", )["'](\w+)["']""", said) == []
+    assert Standing.__annotations__["reason"] is Reason
 
 
 def test_no_reason_that_is_raised_is_told_to_go_on_otherwise_than_it_does() -> None:

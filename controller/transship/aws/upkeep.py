@@ -20,7 +20,7 @@ _SHOWN = 5
 class _Findings:
     """What is wrong, in sentences; and whether some of it may heal by itself."""
 
-    reason: str = ""
+    reason: Reason | None = None
     sentences: list[str] = field(default_factory=list)
     retry: bool = False
     count: int = 0
@@ -31,9 +31,9 @@ class _Findings:
         self.sentences.append(error.message)
         self.retry = self.retry or isinstance(error, RetryLater)
 
-    def standing(self, condition: str, good: str, message: str) -> Standing:
+    def standing(self, condition: str, good: Reason, message: str) -> Standing:
         """The condition: True and `good` when nothing was found."""
-        if not self.sentences:
+        if self.reason is None:
             return Standing(condition, "True", good, message)
         more = len(self.sentences) - _SHOWN
         tail = [f"and {more} more"] if more > 0 else []
@@ -114,21 +114,23 @@ class AwsUpkeep:
         if identities or who.sentences:
             verbs = {Side.SOURCE.value: "reads as", Side.DESTINATION.value: "writes as"}
             said = ", ".join(f"{verbs[side]} {arn}" for side, arn in identities.items())
-            yield who.standing("Identities", "Known", said)
+            yield who.standing("Identities", Reason.KNOWN, said)
 
     def _look_at_source(self, policy: PromotionPolicy, names: Iterable[str], findings: _Findings) -> Standing:
         sid = ""
         try:
             grant = self._source_access.grant(policy)
             if grant is None:
-                return Standing("SourceAccess", "True", "NotNeeded", "whoever reads the source is in its account")
+                return Standing("SourceAccess", "True", Reason.NOT_NEEDED, "whoever reads the source is in its account")
             sid = grant.sid
             self._source_access.editor(policy)  # a role that is refused is told before anything has to be promoted
             for repository in self._sources(policy, names):
                 self._keep(policy, repository, grant, findings)
         except TransshipError as error:
             findings.failed(error)
-        return findings.standing("SourceAccess", "InPlace", f"{sid} is in the policy of {_repositories(findings)}")
+        return findings.standing(
+            "SourceAccess", Reason.IN_PLACE, f"{sid} is in the policy of {_repositories(findings)}"
+        )
 
     def _sources(self, policy: PromotionPolicy, names: Iterable[str]) -> Iterable[Repository]:
         if policy.source_access.every_match:
@@ -152,10 +154,10 @@ class AwsUpkeep:
                 findings.failed(error)
                 continue
             findings.count += drifts is not None
-            findings.reason = findings.reason or ("Drift" if drifts else "")
+            findings.reason = findings.reason or (Reason.DRIFT if drifts else None)
             findings.sentences.extend(f"{repository.path}: {drift}" for drift in drifts or ())
         said = f"{_repositories(findings)} as wanted"
-        return findings.standing("DestinationRepositories", "AsWanted", said)
+        return findings.standing("DestinationRepositories", Reason.AS_WANTED, said)
 
     def _destinations(self, policy: PromotionPolicy, names: Iterable[str], findings: _Findings) -> Iterable[Repository]:
         try:

@@ -150,7 +150,7 @@ class PolicyReconciler:
                     continue
                 yield policy.destination.name_of(way.destination.repository) or ""
 
-    def _judge(self, policy: PromotionPolicy | PolicyError) -> tuple[str, str]:
+    def _judge(self, policy: PromotionPolicy | PolicyError) -> tuple[Reason, str]:
         if isinstance(policy, PolicyError):
             return Reason.POLICY_INVALID, str(policy)
         namespaces = self._known.namespaces()
@@ -161,12 +161,12 @@ class PolicyReconciler:
                     f"PromotionPolicy {other.name} covers images of {pattern} in {policy.destination.registry} for a "
                     "namespace of this policy, too; what both cover is not copied until one of them is narrowed"
                 )
-        return "Valid", f"promotes {policy.source.registry} -> {policy.destination.registry}"
+        return Reason.VALID, f"promotes {policy.source.registry} -> {policy.destination.registry}"
 
     def _status(
-        self, memory: _Memory, generation: int, verdict: tuple[str, str], inspection: Inspection
+        self, memory: _Memory, generation: int, verdict: tuple[Reason, str], inspection: Inspection
     ) -> dict[str, Any]:
-        is_valid = verdict[0] == "Valid"
+        is_valid = verdict[0] is Reason.VALID
         standings = (
             Standing("Ready", str(is_valid), *verdict),
             Standing("Stalled", str(not is_valid), *verdict),

@@ -16,6 +16,7 @@ class Next(StrEnum):
     STATE = "It is a state of the request."
     STALLS = "It stalls the request, until somebody has changed something."
     TOLD = "It is told, and stalls nothing."
+    KEPT = "It says how something stands that a policy wants, and stalls nothing."
     RETRIED = "It is tried again, later and later."
 
 
@@ -144,6 +145,40 @@ ADVICE: Mapping[Reason, Advice] = {
         "A pod waited for an image that has just been promoted, and was evicted so that it is made anew.",
         "Nothing.",
         Next.TOLD,
+    ),
+    Reason.VALID: Advice(
+        "The policy can be gone by. Said in its condition Ready.",
+        "Nothing.",
+        Next.KEPT,
+    ),
+    Reason.KNOWN: Advice(
+        "Of each side of the policy it is known as whom the operator goes there. Said in its condition Identities.",
+        "Nothing; status.identities has them.",
+        Next.KEPT,
+    ),
+    Reason.NOT_NEEDED: Advice(
+        "Whoever reads the source is in its account, so that source repositories need no statement. Said in the "
+        "policy's condition SourceAccess.",
+        "Nothing; sourceAccess.managePolicy may as well be false.",
+        Next.KEPT,
+    ),
+    Reason.IN_PLACE: Advice(
+        "Every source repository that was looked at has the statement that lets the operator read it. Said in the "
+        "policy's condition SourceAccess.",
+        "Nothing.",
+        Next.KEPT,
+    ),
+    Reason.AS_WANTED: Advice(
+        "Every destination repository that was looked at has the settings of destinationRepository. Said in the "
+        "policy's condition DestinationRepositories.",
+        "Nothing.",
+        Next.KEPT,
+    ),
+    Reason.DRIFT: Advice(
+        "A destination repository has other settings than destinationRepository; the message names what is there and "
+        "what was wanted. Said in the policy's condition DestinationRepositories.",
+        "Change the repository, or the policy, or have the operator do it with destinationRepository.drift: Mend.",
+        Next.KEPT,
     ),
     Reason.SOURCE_NOT_YET_THERE: Advice(
         "The source does not have the image, and the policy's sourceGrace is not over.",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from transship.errors import Reason
 from transship.promotion.policy import PromotionPolicy
 
 
@@ -13,7 +14,7 @@ class Standing:
 
     condition: str
     status: str
-    reason: str
+    reason: Reason
     message: str
 
 
