@@ -66,6 +66,11 @@ def test_what_can_be_promoted_is_said_to_be_step_by_step(explain: Explain, path:
     assert "MISSING" not in result.stdout
 
 
+def test_programs_get_the_same_as_json_and_as_yaml(explain: Explain, path: str) -> None:
+    forms = [explain(f"{PRODUCTION}/{path}:v1", "-o", form).stdout for form in ("json", "yaml")]
+    assert json.loads(forms[0]) == yaml.safe_load(forms[1])
+
+
 def test_nothing_is_written(aws: Aws, explain: Explain, path: str) -> None:
     aws.twin.ledger.reset()
     explain(f"{PRODUCTION}/{path}:v1")

@@ -185,6 +185,8 @@ def test_a_repository_that_fits_the_patterns_is_found_and_tried(aws: Aws, check:
 def test_what_programs_get_is_named_as_everything_else_is(aws: Aws, check: Check) -> None:
     path = aws.repository()
     (found,) = json.loads(check("--repository", path, "-o", "json", source={"registry": str(DEVELOPMENT)}).stdout)
+    as_yaml = check("--repository", path, "-o", "yaml", source={"registry": str(DEVELOPMENT)})
+    assert yaml.safe_load(as_yaml.stdout) == [found]
     assert {name for each in found["steps"] for name in each} == {
         "step",
         "finding",

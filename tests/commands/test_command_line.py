@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from command_line.command import SECONDS, Command, Said
+from command_line.command import SECONDS, Command, Said, heard
 from manifests.examples import full_policy, minimal_policy
 from reference import commands, schemas
 from transship.cli.app import COMMANDS, load
@@ -331,3 +331,45 @@ def test_examples_and_samples_fit_the_schemas() -> None:
     assert {each["kind"] for each in samples} == {"PromotionPolicy", "PromotionRequest"}
     for each in samples:
         assert list(violations(schema(each["kind"].lower()), each)) == []
+
+
+def closed(*arguments: str, redirect: str, home: Path) -> Said:
+    """A run whose streams a shell has closed, or led to where nothing can be written."""
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$0" -m transship "$@" {redirect}', sys.executable, *arguments],
+        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    return heard(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["version"], ["settings"], ["--help"], ["plan", "--help"], ["completion", "bash"], ["version", "-o", "yaml"]],
+)
+def test_a_full_disk_is_told_in_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    said = closed(*arguments, redirect=">/dev/full", home=tmp_path)
+    assert said.status == 1
+    assert said.err == "transship: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirect", "status"),
+    [
+        (["version"], ">&-", 0),
+        (["version"], "2>&-", 0),
+        (["check", "--offline", "-f", "-"], "<&-", 1),
+        (["report", "-f", "-"], "<&- >&-", 0),
+        (["nonsense"], "<&- >&- 2>&-", 1),
+    ],
+)
+def test_a_stream_that_is_closed_is_one_with_nothing_in_it(
+    arguments: list[str], redirect: str, status: int, tmp_path: Path
+) -> None:
+    said = closed(*arguments, redirect=redirect, home=tmp_path)
+    assert said.status == status
+    assert len(said.err.splitlines()) <= 1

@@ -123,6 +123,11 @@ def test_where_there_are_none_that_is_said_beside_an_empty_result(transship: Ask
         (["--kubeconfig", "/nonexistent"], "there is no kubeconfig with a current context in /nonexistent"),
         (["--as-group", "people"], "--as-group belongs to --as"),
         (["--as", "nobody"], 'User "nobody" cannot list resource "promotionrequests"'),
+        (["-n", "x/../shop"], "'x/../shop' cannot be a namespace: names have small letters"),
+        (["-n", "../../x"], "'../../x' cannot be a namespace"),
+        (["-n", "shop/promotionrequests?limit=1#"], "cannot be a namespace"),
+        (["-n", "sh\x1b[31mop"], "'sh\\x1b[31mop' cannot be a namespace"),
+        (["preq/shop?watch=1"], "'shop?watch=1' cannot be a PromotionRequest's name"),
         (["-o", "wide"], "--output: 'wide' is not one of 'table', 'json', 'yaml', 'name'"),
     ],
 )

@@ -140,6 +140,17 @@ def test_an_image_that_nobody_pushed_is_told_at_once(shop: Shop) -> None:
     assert f"{shop.reference('v9', SOURCE)} does not exist" in the_image(said)["message"]
 
 
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "name", "markdown"])
+def test_what_is_wrong_is_a_sentence_on_standard_error_in_every_form(shop: Shop, form: str) -> None:
+    shop.push("v1")
+    shop.let_in()
+    shop.policy()
+    said = shop.run("plan", shop.overlay("production", shop.reference("v9")), "-o", form)
+    assert said.status == 1
+    assert said.err.startswith("transship: 1 of 1 images cannot be promoted as they are, ")
+    assert len(said.err.splitlines()) == 1
+
+
 def test_a_repository_that_nobody_may_create_is_told(shop: Shop) -> None:
     shop.push("v1")
     shop.let_in()

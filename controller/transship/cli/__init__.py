@@ -15,6 +15,7 @@ COMPLETE = "_TRANSSHIP_COMPLETE"
 
 def main() -> None:
     """Run the command line, under the name it was called by: kubectl finds plugins as `kubectl-transship`."""
+    _open_streams()
     stopping.begin()
     gc.disable()  # what is loaded stays: looking for garbage in it is a tenth of the time that help takes
     import typer.main  # noqa: PLC0415 - loaded after that
@@ -29,3 +30,14 @@ def main() -> None:
     # Called as a function, the application would put typer's hook for what nobody catches in the place of ours.
     run = typer.main.get_command(app)
     run(prog_name="kubectl transship" if called == "kubectl-transship" else None, complete_var=COMPLETE)
+
+
+def _open_streams() -> None:
+    """Give the process the streams it was started without, lest a file or a connection takes their place."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as long as we run

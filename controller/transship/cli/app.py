@@ -5,8 +5,10 @@ that nobody who copies an image, or asks for help, should wait for. So what help
 holds it against the command.
 """
 
+import errno
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from transship.cli import stopping
 from transship.cli.exits import Exit
 
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 _CLUSTER, _IMAGES, _OVERLAYS = "Promotions in a cluster", "Images, without a cluster", "Overlays"
 _POLICIES, _RUNNING, _ITSELF = "Policies", "Parts that run in a cluster", "The program itself"
 
@@ -162,6 +165,13 @@ def _endings() -> Iterator[None]:
         from transship.cli.usage import sentence_of  # noqa: PLC0415 - what only wrong usage needs
 
         typer.echo(f"transship: {sentence_of(error)}", err=True)
+        raise typer.Exit(Exit.ERROR) from None
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        # Python would try again to write what it has kept, and say so in words of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        typer.echo(f"transship: standard output cannot be written: {error.strerror}", err=True)
         raise typer.Exit(Exit.ERROR) from None
     except KeyboardInterrupt:
         stopping.say()

@@ -101,6 +101,10 @@ def show(found: Sequence[tuple[Input, list[Finding]]], out: Output) -> None:
     ]
     every = [finding for _, findings in found for finding in findings]
     out.show({"overlays": document}, lambda: _text(every), list(dict.fromkeys(each.image.image for each in every)))
+    if every:
+        mended = sum(each.is_fixable for each in every)
+        many = f"{len(every)} finding{'s' if len(every) > 1 else ''}"
+        out.say(f"transship: {many}{f', {mended} of which --fix mends' if mended else ''}")
     for given, findings in found:
         if not findings:
             out.detail(f"{given.name}: nothing found")

@@ -31,11 +31,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(**given: Any) -> None:
-        for name, group in groups.items():
-            given[name] = group(**{each: given.pop(each) for each in _options(group)})
         from transship.promotion.policy import PolicyError  # noqa: PLC0415 - see the module
 
         try:
+            for name, group in groups.items():
+                given[name] = group(**{each: given.pop(each) for each in _options(group)})
             function(**given)
         except (TransshipError, PolicyError) as error:
             fail(str(error))

@@ -42,4 +42,5 @@ def explain_command(
         raise NeedsHuman(Reason.INVALID_REQUEST, f"-f is for images, and {(*names, owner)[0]} is not one")
     asked = Asked(tuple(images), tuple(names), None if owner is None else owner_named(owner), tuple(files or ()))
     if not show(asked, kube, out):
+        out.say("transship: a request has stalled, or something is missing")
         raise typer.Exit(Exit.ERROR)

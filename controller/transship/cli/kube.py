@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from transship.cli.naming import require_name
 from transship.cli.options import OptionGroup
 from transship.cli.output import Output
 
@@ -53,6 +54,15 @@ class Kube(OptionGroup):
     as_group: Annotated[
         list[str] | None, typer.Option("--as-group", metavar="GROUP", help="group to act as; may be repeated")
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be something else in the path of a call.
+
+        Raises:
+            NeedsHuman: the namespace cannot be one.
+        """
+        if self.namespace:
+            require_name(self.namespace, "a namespace")
 
     def connect(self, out: Output) -> Connection:
         """The cluster; nothing is asked of it yet.

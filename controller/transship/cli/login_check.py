@@ -57,7 +57,9 @@ def login_check(
         lambda: "\n".join(line for each in found for line in lines_of(each)),
         [each.policy for each in found],
     )
-    if not all(each.is_ok for each in found):
+    wrong = sum(not each.is_ok for each in found)
+    if wrong:
+        out.say(f"transship: for {wrong} of {len(found)} something is missing")
         raise typer.Exit(Exit.ERROR)
     if any(is_without_rights(each) for each in found):
         raise typer.Exit(Exit.SOMETHING_TO_DO)

@@ -1,5 +1,6 @@
 """How people name what they ask about: a request by its name, a workload or hook as kind/name."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,10 +23,28 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("job", "jobs", "job.batch", "jobs.batch"), "Job"),
 }
 
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
+_MAX_NAME = 253
+
 For = Annotated[
     str | None,
     typer.Option("--for", metavar="KIND/NAME", help="the requests of a workload or hook, such as job/promote-images"),
 ]
+
+
+def require_name(text: str, what: str) -> str:
+    """A name as Kubernetes has them, which may stand in a path of its API.
+
+    Raises:
+        NeedsHuman: it cannot be one.
+    """
+    if _NAME.fullmatch(text) is None or len(text) > _MAX_NAME:
+        raise NeedsHuman(
+            Reason.INVALID_REQUEST,
+            f"{text[:80]!r} cannot be {what}: names have small letters, digits, hyphens and dots, and begin and end "
+            "with a letter or digit",
+        )
+    return text
 
 
 def request_named(text: str) -> str:
@@ -40,7 +59,7 @@ def request_named(text: str) -> str:
             Reason.INVALID_REQUEST,
             f"{text[:80]!r} is not a PromotionRequest's name; for those of a workload or hook say --for {text[:80]}",
         )
-    return name
+    return require_name(name, "a PromotionRequest's name")
 
 
 def owner_named(text: str) -> tuple[str, str]:

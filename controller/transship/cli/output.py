@@ -95,10 +95,10 @@ class Output(OptionGroup):
 
 
 def as_yaml(document: Any) -> str:
-    """A document as YAML, without a line's end."""
+    """A document as YAML, without a line's end: of what JSON would say, as YAML knows no words of enumerations."""
     import yaml  # noqa: PLC0415 - what nobody needs who asks for help
 
-    return yaml.safe_dump(document, sort_keys=False).rstrip("\n")
+    return yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False).rstrip("\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> str:

@@ -8,7 +8,7 @@ from transship.cli.exits import Exit
 from transship.cli.inputs import Input
 from transship.cli.kube import Kube
 from transship.cli.looking import Looking
-from transship.cli.output import Output
+from transship.cli.output import Output, clean
 from transship.cli.overlay_options import PolicyOptions
 from transship.cli.plan_document import document
 from transship.cli.plan_options import PlanFormat, PlanOutput
@@ -44,6 +44,13 @@ def show(plans: Sequence[Planned], out: PlanOutput) -> None:
         out.plain.print(markdown(plans))
     else:
         out.plain.show(document(plans), lambda: "\n\n".join(text(each, verbose=out.verbose) for each in plans), names)
+    images = [each for planned in plans for each in planned.images]
+    wrong = [each for each in images if each.is_wrong]
+    if wrong:
+        out.plain.say(
+            f"transship: {len(wrong)} of {len(images)} images cannot be promoted as they are, "
+            f"{clean(wrong[0].wanted.image)} for one: {clean(wrong[0].message)}"
+        )
 
 
 def status(plans: Sequence[Planned]) -> Exit:
