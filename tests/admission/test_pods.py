@@ -13,6 +13,7 @@ from admission import hook as hooks
 from admission import pods
 from admission.conftest import until_known
 from admission.hook import GATE, GATED, Hook
+from endtoend.reading import metric
 from endtoend.scene import DESTINATION, Resource, Scene, template
 from endtoend.waiting import eventually
 from localworld.controller import Controller
@@ -86,6 +87,10 @@ def test_the_webhook_serves_the_metrics_of_the_table_and_no_others(covered: Scen
     assert results == set(REVIEWS)
     assert f'transship_build_info{{version="{__version__}"}} 1.0' in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_the_operator_tells_that_it_expects_a_webhook(operator: Controller) -> None:
+    assert metric(operator, "transship_admission") == 1
 
 
 @pytest.mark.parametrize("labels", [{"transship.dev/admission": None}, {"transship.dev/admission": "later"}])

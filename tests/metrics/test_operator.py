@@ -191,6 +191,7 @@ def test_who_leads_and_which_version_it_is(operator: Controller) -> None:
     eventually(lambda: metric(operator, "transship_leader") == 1, "it leads")
 
     assert metric(operator, "transship_build_info", version=__version__) == 1
+    assert metric(operator, "transship_admission") == 0, "no webhook is expected"
 
 
 def test_all_that_is_served_is_in_the_table_and_no_label_grows_with_what_is_promoted(

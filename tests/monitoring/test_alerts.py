@@ -18,7 +18,9 @@ ALERTS = {rule["alert"]: rule for rule in alerts()}
 OF_TARGETS = {"cluster", "namespace", "job", "instance"}
 """Labels that whoever scrapes gives to everything."""
 NOT_OURS = {
-    "apiserver_admission_webhook_fail_open_count": {"name", "type"},  # of the API server
+    # Of the API server.
+    "apiserver_admission_webhook_fail_open_count": {"name", "type"},
+    "apiserver_admission_webhook_rejection_count": {"name", "type", "operation", "error_type", "rejection_code"},
     "process_resident_memory_bytes": set(),  # of prometheus-client
     "process_cpu_seconds_total": set(),
 }

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from argocd_manifests.rendering import MANIFESTS, Kustomize
 from charts.chart import Helm
 from endtoend.waiting import eventually
+from localworld.apiserver import ApiError
 from localworld.cluster import Cluster
 from localworld.errors import WorldError
 from localworld.paths import REPOSITORY
@@ -25,6 +27,7 @@ RESOURCES = sorted(
 )
 PAGE = REPOSITORY / "docs/how-to/monitoring.md"
 FAIL_OPEN = "apiserver_admission_webhook_fail_open_count"
+REJECTION = "apiserver_admission_webhook_rejection_count"
 
 
 @pytest.fixture(scope="session")
@@ -90,16 +93,19 @@ def test_the_prometheus_operator_makes_the_same_of_the_rules(prometheus_operator
     assert (made["apiVersion"], made["kind"], made["spec"]) == (ours["apiVersion"], ours["kind"], ours["spec"])
 
 
-def test_the_api_server_counts_by_the_name_of_the_alert_that_it_went_on_without_the_webhook(
-    control_plane: Cluster, namespace: str
+@pytest.mark.parametrize(("policy", "metric"), [("Ignore", FAIL_OPEN), ("Fail", REJECTION)])
+def test_the_api_server_counts_by_the_name_of_the_alert_that_the_webhook_did_not_answer(
+    control_plane: Cluster, namespace: str, policy: str, metric: str
 ) -> None:
     (alert,) = (each for each in alerts() if each["alert"] == "TransshipWebhookUnavailable")
     installed = yaml.safe_load((MANIFESTS / "admission/component/webhook.yaml").read_text())
     (hook,) = installed["webhooks"]
-    assert f'{FAIL_OPEN}{{name="{hook["name"]}"}}' in alert["expr"]
+    (asked,) = re.findall(rf"{metric}\{{(.*?)\}}", alert["expr"])
+    wanted = set(asked.split(", "))
+    assert f'name="{hook["name"]}"' in wanted
 
     # The same webhook, for this namespace alone, where nobody listens.
-    hook["clientConfig"] = {"url": "https://127.0.0.1:1/pods"}
+    hook |= {"failurePolicy": policy, "clientConfig": {"url": "https://127.0.0.1:1/pods"}}
     hook["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     hook.pop("matchConditions", None)
     path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -109,9 +115,11 @@ def test_the_api_server_counts_by_the_name_of_the_alert_that_it_went_on_without_
     control_plane.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=30s")
 
     def is_counted() -> bool:
-        control_plane.admin.create(f"/api/v1/namespaces/{namespace}/pods", pod)
+        with suppress(ApiError) if policy == "Fail" else nullcontext():
+            control_plane.admin.create(f"/api/v1/namespaces/{namespace}/pods", pod)
         counted = control_plane.kubectl("get", "--raw=/metrics")
-        return f'{FAIL_OPEN}{{name="{hook["name"]}",type="admit"}}' in counted
+        found = re.findall(rf"^{metric}\{{(.*)\}} ", counted, re.MULTILINE)
+        return any(wanted <= set(each.split(",")) for each in found)
 
     try:
         eventually(is_counted, "the API server counts it", poll=0.5)

@@ -40,6 +40,7 @@ def build_operator(settings: Settings, version: str) -> Operator:
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # kopf reads nothing else
     metrics = Metrics(version)
+    metrics.expects_admission(settings.admission)
     registries = build_registries(settings, metrics)
     gates = SchedulingGates(api, settings.namespaces) if settings.admission else None
     spans = build_spans(settings, version)

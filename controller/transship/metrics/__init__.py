@@ -83,6 +83,7 @@ class Metrics(_Exposed):
     def __init__(self, version: str) -> None:
         super().__init__(version, Process.OPERATOR)
         self._leader = Gauge(*self._about("leader"), registry=self._registry)
+        self._admission = Gauge(*self._about("admission"), registry=self._registry)
         self._heard = Gauge(*self._about("watch_last_event_timestamp_seconds"), registry=self._registry)
         self._duration = Histogram(
             *self._about("promotion_duration_seconds"), buckets=_PROMOTION_SECONDS, registry=self._registry
@@ -162,6 +163,10 @@ class Metrics(_Exposed):
     def leads(self, is_leader: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
         """This replica became the active one, or ceased to be."""
         self._leader.set(is_leader)
+
+    def expects_admission(self, is_expected: bool) -> None:  # noqa: FBT001 - a gauge is set to what it is given
+        """There should be an admission webhook, or there need not be one."""
+        self._admission.set(is_expected)
 
 
 class AdmissionMetrics(_Exposed):

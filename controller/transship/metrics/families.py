@@ -201,6 +201,14 @@ FAMILIES: tuple[Family, ...] = (
         "The sum over all replicas is 1; for some seconds 0 while another one takes over.",
     ),
     Family(
+        "admission",
+        Kind.GAUGE,
+        (),
+        "0 or 1",
+        "Whether the operator expects the admission webhook: `TRANSSHIP_ADMISSION`.",
+        "1 while no webhook is scraped beside it: the webhook is gone, or was never there.",
+    ),
+    Family(
         "reconciles_total",
         Kind.COUNTER,
         ("kind", "result"),
