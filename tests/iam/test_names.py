@@ -122,6 +122,37 @@ def test_a_role_whose_name_iam_does_not_take_is_one_sentence(name: str) -> None:
         assert "must be like arn:aws:iam::" in result.stderr
 
 
+def test_a_repository_of_two_policies_is_listed_under_one_of_them() -> None:
+    source = {"registry": host(DEVELOPMENT)}
+    policies = [policy(each, source) for each in ("one", "two")]
+    for each in policies:
+        each["spec"]["repositories"] = ["shop/web", "shop/api", f"{each['metadata']['name']}/x"]
+    text = iam(policies, "-o", "terraform").stdout
+    assert re.findall(r"default     = (.*)", text) == ['["one/x", "shop/api", "shop/web"]', '["two/x"]']
+
+
+@pytest.mark.parametrize(
+    ("spec", "arguments", "words"),
+    [
+        ({"source": {"externalId": "${aws:PrincipalArn}"}}, [], "spec.source.externalId"),
+        ({"destination": {"externalId": "a b"}}, [], "spec.destination.externalId"),
+        ({"sourceAccess": {"externalId": "${aws:username}"}}, [], "spec.sourceAccess.externalId"),
+        ({}, ["--namespace", "${aws:username}"], "--namespace"),
+        ({}, ["--service-account", "*"], "--service-account"),
+        ({}, ["--namespace", ""], "--namespace"),
+    ],
+)
+def test_nothing_that_is_named_becomes_a_variable_of_iam(
+    spec: dict[str, Any], arguments: list[str], words: str
+) -> None:
+    resource = A.resource(sourceAccess={})
+    for field, more in spec.items():
+        resource["spec"][field] |= more
+    result = iam([resource], "-o", "json", *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.output
+    assert words in result.stderr
+
+
 def test_what_cloudformation_cannot_make_is_told_of_and_never_left_out_in_silence() -> None:
     policies = [policy("shop", {"registry": host(DEVELOPMENT)})]
     result = iam(policies, "-o", "cloudformation")

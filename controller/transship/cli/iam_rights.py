@@ -21,6 +21,7 @@ from transship.promotion.policy import PromotionPolicy
 
 _ACCOUNT = r"[0-9]{12}", "111111111111"
 _ISSUER = r"https://[A-Za-z0-9._/-]+", "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF"
+_NAME = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "transship"
 _CLUSTER = r"arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+", "arn:aws:eks:REGION:ACCOUNT:cluster/NAME"
 
 
@@ -36,8 +37,10 @@ def print_rights(
         ("account", account, _ACCOUNT),
         ("oidc-issuer", operator.oidc_issuer, _ISSUER),
         ("cluster-arn", operator.cluster_arn, _CLUSTER),
+        ("namespace", operator.namespace, _NAME),
+        ("service-account", operator.service_account, _NAME),
     ):
-        if text and not re.fullmatch(form[0], text):
+        if (text or form is _NAME) and not re.fullmatch(form[0], text):
             raise NeedsHuman(Reason.INVALID_REQUEST, f"--{name} {text[:80]!r} must be like {form[1]}")
     policies = read_files(files).policies
     role = operator.operator_role or _default_role(policies)

@@ -30,13 +30,25 @@ def _blocks(rights: Rights, *, is_one: bool) -> Iterator[str]:
             yield f"# {clean(each.policy)}: the operator keeps the policy of the repositories {paths}."
         else:
             others = [other for other in rights.shared if other.host.account == each.host.account and not other.is_kept]
-            yield _shared(each, _provider_of(each, others, is_one=is_one), _said_of_both(each, others))
+            yield _shared(
+                each,
+                _provider_of(each, others, is_one=is_one),
+                _said_of_both(each, others),
+                _listed_before(each, others),
+            )
 
 
 def _provider_of(shared: SharedSource, others: list[SharedSource], *, is_one: bool) -> str:
     if any(other.host.region != shared.host.region for other in others):
         return _provider(f"{shared.host.account}_{shared.host.region.replace('-', '_')}")
     return "" if is_one else _provider(shared.host.account)
+
+
+def _listed_before(shared: SharedSource, others: list[SharedSource]) -> set[str]:
+    """Repositories of earlier variables that get the same statement: one of two resources is enough."""
+    earlier = others[: others.index(shared)]
+    same = [other for other in earlier if (other.host, other.statement) == (shared.host, shared.statement)]
+    return {name for other in same for name in other.patterns}
 
 
 def _said_of_both(shared: SharedSource, others: list[SharedSource]) -> str:
@@ -71,9 +83,9 @@ def _role(role: RoleRights, provider: str) -> str:
     )
 
 
-def _shared(shared: SharedSource, provider: str, said: str) -> str:
+def _shared(shared: SharedSource, provider: str, said: str, before: set[str]) -> str:
     label = source_in_terraform(shared.policy)
-    names = json.dumps([each for each in shared.patterns if not set(each) & set("*?")])
+    names = json.dumps([each for each in shared.patterns if not set(each) & set("*?") and each not in before])
     return (
         f'{said}variable "{label}_repositories" {{\n'
         f'  description = "Repositories of {shared.host.account} in {shared.host.region} that fit '

@@ -13,6 +13,8 @@ ROLE_ARN = re.compile(
     r"arn:aws[a-z-]*:iam::[0-9]{12}:role/(?:[A-Za-z0-9_+=,.@-]{1,510}/){0,255}[A-Za-z0-9_+=,.@-]{1,64}\Z"
 )
 """A path, whose parts have one letter at least, and a name of IAM's length."""
+EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}\Z")
+"""What STS takes; with more, IAM would read variables in it (`${...}`)."""
 _PRINCIPAL_ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::[0-9*?]{1,12}:[A-Za-z0-9_+=,.@/*?-]{1,600}\Z")
 _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}\Z")
 _EXCLUSION = re.compile(r"[0-9A-Za-z._*-]{1,128}\Z")
@@ -92,6 +94,9 @@ def parse_source_access(spec: Mapping[str, Any]) -> SourceAccess:
     role, organization = spec.get("roleArn"), spec.get("organizationId")
     if role is not None and not ROLE_ARN.match(role):
         raise ValueError(f"roleArn {role[:80]!r} must be like arn:aws:iam::111111111111:role/name")
+    external_id = spec.get("externalId")
+    if external_id is not None and not EXTERNAL_ID.match(external_id):
+        raise ValueError(f"externalId {external_id[:80]!r} may hold letters, digits and _ + = , . @ : / - only")
     if organization is not None and not _ORGANIZATION.match(organization):
         raise ValueError(f"organizationId {organization[:80]!r} must be like o-a1b2c3d4e5")
     arns = tuple(spec.get("principalArns", []))

@@ -15,6 +15,7 @@ from transship.errors import NeedsHuman, Reason
 from transship.oci.reference import Reference, Registry, Repository
 from transship.oci.referrers import Referrers
 from transship.promotion.desired import (
+    EXTERNAL_ID,
     ROLE_ARN,
     RepositorySettings,
     SourceAccess,
@@ -241,7 +242,12 @@ def _endpoint(spec: Mapping[str, Any], side: str) -> Endpoint:
     role = spec.get("roleArn")
     if role is not None and not ROLE_ARN.match(role):
         raise PolicyError(f"spec.{side}.roleArn {role[:80]!r} must be like arn:aws:iam::111111111111:role/name")
-    return Endpoint(registry, prefix, role, spec.get("externalId"))
+    external_id = spec.get("externalId")
+    if external_id is not None and not EXTERNAL_ID.match(external_id):
+        raise PolicyError(
+            f"spec.{side}.externalId {external_id[:80]!r} may hold letters, digits and _ + = , . @ : / - only"
+        )
+    return Endpoint(registry, prefix, role, external_id)
 
 
 def _globs(patterns: Iterable[str], field_name: str) -> tuple[Glob, ...]:
