@@ -1,6 +1,7 @@
 """What `make kind` shows once everything runs: images in development, a commit, a sync that waits, pods."""
 
 import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,16 +98,16 @@ def run(command: Command) -> None:
         raise WorldError(f"{program} failed, as it says above ({command.why}). `make kind-down` removes what is there.")
 
 
-def instructions(kubectl: str) -> str:
-    """What to try next."""
+def instructions(program: str) -> str:
+    """What to try next; each command names its cluster, and can be typed in any terminal and folder."""
+    kubectl = shlex.join([program, f"--kubeconfig={KUBECONFIG}"])
     return f"""
 The cluster {NAME} runs; `make kind-down` removes it.
 
-  export KUBECONFIG={KUBECONFIG.relative_to(paths.REPOSITORY)}
   {kubectl} get promotionrequests.transship.dev --namespace shop
   {kubectl} get applications.argoproj.io --namespace argocd
 
-A release engineer's part, in another terminal:
+A release engineer's part, in a folder of your own:
 
   {kubectl} port-forward --namespace git deployment/git {GIT_PORT} &
   git clone git://127.0.0.1:{GIT_PORT}/shop.git && cd shop/overlays/production

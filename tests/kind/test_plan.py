@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,15 @@ def test_argo_cd_is_of_the_release_that_the_local_world_runs() -> None:
     images = re.findall(r"quay\.io/argoproj/argocd:(\S+)", (materials.HERE / "git" / "deployment.yaml").read_text())
 
     assert images == [programs.argocd_version()]
+
+
+def test_what_to_try_next_is_for_this_cluster_in_whatever_terminal_and_folder() -> None:
+    said = story.instructions("/tools of mine/kubectl")
+    lines = [line for line in said.splitlines() if "kubectl" in line]
+
+    assert len(lines) == 5
+    for line in lines:
+        words = shlex.split(line.partition("pages: ")[2] or line, comments=True)
+        assert words[:2] == ["/tools of mine/kubectl", f"--kubeconfig={plan.KUBECONFIG}"]
+    assert plan.KUBECONFIG.is_absolute()
+    assert "export" not in said
