@@ -81,10 +81,15 @@ def _run(shell: subprocess.Popen[str], command: str) -> list[str]:
     raise AssertionError(f"the shell ended in {command}")
 
 
-def _is_shown(wanted: str, printed: list[str]) -> bool:
-    """Whether what is printed has this line; "…" stands for anything, and lines may be broken elsewhere."""
-    words = [r".*?".join(map(re.escape, word.split("…"))) for word in wanted.split()]
-    return bool(re.search(r"\s+".join(words).replace(r"\s+.*?\s+", r"\s.*?"), "\n".join(printed), re.DOTALL))
+def _are_shown(wanted: list[str], printed: list[str]) -> bool:
+    """Whether these lines are printed, in this order; "…" stands for anything, and lines may be broken elsewhere."""
+    lines = [_pattern(line) for line in wanted if line != "…"]
+    return bool(re.search(r"\s.*?".join(lines), "\n".join(printed), re.DOTALL))
+
+
+def _pattern(line: str) -> str:
+    words = [r".*?".join(map(re.escape, word.split("…"))) for word in line.split()]
+    return r"\s+".join(words).replace(r"\s+.*?\s+", r"\s.*?")
 
 
 @pytest.mark.cluster
@@ -94,11 +99,15 @@ def test_every_command_of_the_tutorial_shows_what_it_says(shell: subprocess.Pope
     # Putting the overlay back by git would also undo what somebody is working on; the fixture does it here.
     for command, wanted in [each for each in steps() if not each[0].startswith("git ")]:
         printed = _run(shell, command)
-        lacking = [line for line in wanted if line != "…" and not _is_shown(line, printed)]
-        assert not lacking, (command, printed)
+        assert _are_shown(wanted, printed), (command, wanted, printed)
         if command.startswith("crane digest"):
             digests.add(tuple(printed))
     assert len(digests) == 1
+
+
+def test_lines_in_another_order_are_not_what_is_shown() -> None:
+    assert _are_shown(["a …", "b"], ["a 1", "else", "b"])
+    assert not _are_shown(["a …", "b"], ["b", "a 1"])
 
 
 def test_the_tutorial_has_commands() -> None:
