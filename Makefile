@@ -81,7 +81,7 @@ image: setup ## Build the image with docker, podman or buildah (IMAGE=, PLATFORM
 push: setup ## Push what `make image OUTPUT=dist/image` wrote to IMAGE=, and print its digest there
 	@$(SHIPPING) push -- "$${OUTPUT:-dist/image}" "$${IMAGE:?say where to: make push IMAGE=REGISTRY/transship:TAG}"
 
-sbom: setup ## Write dist/sbom.cdx.json: every locked package of the image, in CycloneDX
+sbom: setup ## Write dist/sbom.cdx.json: the Python packages of the image, in CycloneDX
 	@$(SHIPPING) sbom
 
 chart: setup ## Write dist/transship-VERSION.tgz, the chart as one file, by the pinned Helm
