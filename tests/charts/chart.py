@@ -53,7 +53,7 @@ class Helm:
         result = subprocess.run(
             [str(self.binary), *arguments, *given, *self.options],
             env={"PATH": os.environ["PATH"], "HOME": str(self.home), "KUBECACHEDIR": str(self.home / "kube")},
-            input=None if values is None else yaml.safe_dump(dict(values)),
+            input=None if values is None else json.dumps(dict(values)),
             capture_output=True,
             text=True,
             check=False,

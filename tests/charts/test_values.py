@@ -1,10 +1,12 @@
 """What a value does, one by one, where kustomize has nothing to compare it with."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from charts.chart import Helm, env, find, pod
+from charts.chart import CHART, NAMESPACE, Helm, HelmError, Resource, env, find, pod
 
 DIGEST = f"sha256:{'5' * 64}"
 
@@ -199,3 +201,103 @@ def test_alerts_and_the_dashboard_have_labels_by_which_they_are_found(one_helm: 
     assert dashboard["labels"]["dashboards"] == "platform"
     assert "grafana_dashboard" not in dashboard["labels"]
     assert dashboard["annotations"] == {"grafana_folder": "Platform"}
+
+
+class Strict(yaml.SafeLoader):
+    """Reads no document that says one thing twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the base class's signature
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), sorted(key for key in keys if keys.count(key) > 1)
+        return super().construct_mapping(node, deep)
+
+
+def strictly(helm: Helm, values: Any, release: str, namespace: str) -> list[Resource]:
+    place = (f"--namespace={namespace}", "--kube-version=1.34.4")
+    text = helm.run("template", release, str(CHART), *place, values=values)
+    return [each for each in yaml.load_all(text, Strict) if each]
+
+
+def names(node: Any) -> Iterator[Any]:
+    """Every value of a key that names something, and of every label and selector."""
+    if isinstance(node, list):
+        for each in node:
+            yield from names(each)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in {"matchLabels", "labels"} or (key == "selector" and not isinstance(value, list)):
+                yield from (each for each in value.values() if not isinstance(each, dict))
+            if key.lower().endswith("name") or key in {"namespace", "image", "value"}:
+                yield value
+            yield from names(value)
+
+
+@pytest.mark.parametrize("word", ["123", "1e3", "0x1f", "true", "null", "on", "1-2"])
+def test_a_name_that_could_be_something_else_stays_a_name(one_helm: Helm, word: str) -> None:
+    values = {
+        "namespaces": [word],
+        "fullnameOverride": word if word.isalpha() else "x",
+        "nameOverride": word if word.isalpha() else "",
+        "image": {"repository": word, "tag": "20", "pullSecrets": [word]},
+        "serviceAccount": {"name": word},
+        "priorityClassName": word,
+        "ca": {"configMap": word},
+        "dockerConfig": {"secret": word},
+        "podLabels": {"a": word},
+        "commonLabels": {"b": word},
+        "gate": {"enabled": True},
+        "admission": {"enabled": True, "priorityClassName": word, "serviceAccount": {"name": word}},
+        "monitoring": {each: {"enabled": True} for each in ("serviceMonitor", "prometheusRule", "dashboard")},
+    }
+    rendered = strictly(one_helm, values, word, word)
+    found = list(names([each for each in rendered if each["kind"] != "CustomResourceDefinition"]))
+
+    assert word in found
+    assert [each for each in found if not isinstance(each, str)] == []
+    roles = [each for each in rendered if each["kind"] in {"Role", "RoleBinding"}]
+    assert {each["metadata"]["namespace"] for each in roles} == {word}
+
+
+def test_a_release_after_which_no_service_can_be_named_is_told_what_to_give(one_helm: Helm) -> None:
+    for release in ("123", "my.release"):
+        with pytest.raises(HelmError, match=f"named after {release}-transship: give a fullnameOverride"):
+            one_helm.template({}, release=release)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"commonLabels": {"app.kubernetes.io/part-of": "platform"}},
+        {"podLabels": {"app.kubernetes.io/component": "x"}},
+        {"admission": {"enabled": True, "podLabels": {"app.kubernetes.io/name": "x"}}},
+        {"commonLabels": {"helm.sh/chart": "x"}},
+        {"monitoring": {"podMonitor": {"enabled": True, "labels": {"app.kubernetes.io/instance": "prometheus"}}}},
+    ],
+)
+def test_a_label_that_the_chart_gives_is_not_given_twice(one_helm: Helm, values: dict[str, Any]) -> None:
+    with pytest.raises(HelmError, match="is the chart's own: leave it out"):
+        one_helm.template(values)
+
+
+def test_labels_of_all_objects_and_of_one_and_constraints_of_ones_own_come_once(one_helm: Helm) -> None:
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    values = {
+        "commonLabels": {"team": "platform", "grafana_dashboard": "0"},
+        "podLabels": {"team": "shop"},
+        "monitoring": {"dashboard": {"enabled": True}},
+        "topologySpreadConstraints": [
+            spread | {"matchLabelKeys": ["mine"]},
+            spread | {"labelSelector": {}},
+            spread | {"labelSelector": {"matchLabels": {"a": "b"}}, "matchLabelKeys": ["mine"]},
+        ],
+    }
+    rendered = strictly(one_helm, values, "transship", NAMESPACE)
+
+    own, empty, whole = pod(rendered)["topologySpreadConstraints"]
+    assert own["matchLabelKeys"] == ["mine"]
+    assert own["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == "operator"
+    assert empty["labelSelector"] == own["labelSelector"]
+    assert (whole["labelSelector"], whole["matchLabelKeys"]) == ({"matchLabels": {"a": "b"}}, ["mine"])
+    template = find(rendered, "Deployment")["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "shop"
+    assert find(rendered, "ConfigMap", "transship-dashboard")["metadata"]["labels"]["grafana_dashboard"] == "1"

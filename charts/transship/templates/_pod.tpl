@@ -10,7 +10,7 @@
   value: {{ join "," . | quote }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ $value | toRawJson | quote }}{{ end }}
 {{- end }}
 {{- with .Values.proxy.https }}
@@ -62,12 +62,12 @@
 {{- with .Values.ca.configMap }}
 - name: ca
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
 {{- end }}
 {{- with .Values.dockerConfig.secret }}
 - name: registries
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
     defaultMode: 0440
 {{- end }}
 {{- with .Values.extraVolumes }}
@@ -77,7 +77,7 @@
 
 {{- define "transship.scheduling" -}}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -94,10 +94,12 @@ topologySpreadConstraints:
   {{- if .labelSelector }}
   - {{- toYaml . | nindent 4 }}
   {{- else }}
-  - {{- toYaml . | nindent 4 }}
+  - {{- omit . "labelSelector" | toYaml | nindent 4 }}
     labelSelector:
       matchLabels: {{- include "transship.selector" $ | nindent 8 }}
+    {{- if not (hasKey . "matchLabelKeys") }}
     matchLabelKeys: [pod-template-hash]
+    {{- end }}
   {{- end }}
   {{- end }}
 {{- end }}
