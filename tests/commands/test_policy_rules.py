@@ -45,6 +45,13 @@ def test_policies_are_found_in_lists_and_in_transship_yaml(form: str, alone: Com
     assert alone("policy", "lint", write(alone.home, document)).err == "2 PromotionPolicies, and nothing wrong\n"
 
 
+def test_what_is_beside_a_policy_may_be_whatever_a_cluster_reads(alone: Command) -> None:
+    file = Path(write(alone.home, minimal_policy()))
+    file.write_text(f"{file.read_text()}---\nkind: Operators\nenum: [=, <<, 2024-13-45, !Ref name]\n")
+
+    assert alone("policy", "lint", str(file)).err == "1 PromotionPolicy, and nothing wrong\n"
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"namespaces": {}}, "spec.namespaces namespaces selects nothing"),
     ({"namespaces": {"names": [], "matchLabels": {}}}, "namespaces selects nothing"),

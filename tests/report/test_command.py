@@ -89,7 +89,7 @@ def test_policies_are_shown_without_what_opens_doors(file: Path, transship: Comm
 
 def test_yaml_documents_and_several_files_are_read_too(tmp_path: Path, transship: Command) -> None:
     first, second = tmp_path / "1.yaml", tmp_path / "2.yaml"
-    first.write_text(yaml.safe_dump_all([promoted("one", CHECKOUT), {"kind": "ConfigMap"}]))
+    first.write_text(yaml.safe_dump_all([promoted("one", CHECKOUT)]) + "---\n{kind: ConfigMap, data: {a: =}}\n")
     second.write_text(json.dumps({"kind": "PromotionRequestList", "items": [_without_kind(promoted("two", CHECKOUT))]}))
     found = json.loads(transship("report", "-f", str(first), "-f", str(second), "-o", "json").out)
     assert sorted(each["request"] for each in found["images"]) == ["one", "two"]

@@ -13,6 +13,7 @@ from transship.cli.policy_files import MAX_BYTES, MAX_NODES
 from transship.cli.schema import Path, Violation, policy_schema, violations
 from transship.errors import NeedsHuman
 from transship.kustomization.documents import require_within_budgets
+from transship.kustomization.loading import PlainLoader
 from transship.promotion.policy import Namespace, PolicyError, PromotionPolicy, parse_policy
 
 _KIND = "PromotionPolicy"
@@ -119,7 +120,7 @@ def _read(file: str, problems: list[Problem]) -> Iterator[_Found]:
     except NeedsHuman as error:
         problems.append(_unreadable(file, error))
         return
-    found, loader = False, yaml.SafeLoader(text)
+    found, loader = False, PlainLoader(text)
     try:
         while loader.check_node() and (node := loader.get_node()) is not None:
             problems += _repeated(file, node)

@@ -14,6 +14,7 @@ from transship.cli.ages import now
 from transship.cli.kube import Connection
 from transship.cli.output import Output
 from transship.errors import NeedsHuman, Reason
+from transship.kustomization.loading import PatientLoader
 from transship.promotion.allowed import Allowed, allowed
 from transship.promotion.overview import Overview, overview
 from transship.promotion.request import KIND
@@ -104,7 +105,7 @@ def _parsed(text: str, name: str) -> list[Any]:
     except (ValueError, RecursionError):
         pass
     try:
-        return [each for each in yaml.safe_load_all(text) if each is not None]
+        return [each for each in yaml.load_all(text, PatientLoader) if each is not None]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise NeedsHuman(
             Reason.INVALID_REQUEST, f"{name} is neither JSON nor YAML; give what `kubectl get ... -o json` prints"

@@ -1,7 +1,7 @@
 """YAML, read within budgets: how large it may be, how deep, and how much its aliases may stand for (threat T17).
 
-Nothing is built before it was counted: the parser's events come one by one, whatever is nested in what. Scalars are
-read as kustomize and kubectl read them, so that what looks like a date is text.
+Nothing is built before it was counted: the parser's events come one by one, whatever is nested in what. What is built
+then is what kustomize and kubectl would read, see `loading`.
 """
 
 import re
@@ -13,24 +13,13 @@ from typing import Any
 import yaml
 
 from transship.errors import NeedsHuman, Reason
+from transship.kustomization.loading import MERGE, PlainLoader
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 500_000
 """Keys and values, aliases counted as what they stand for. 300 resources have some 30 000."""
 MAX_DEPTH = 100
 MAX_ALIASES = 10_000
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TIMESTAMP, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
-
-
-class _PlainLoader(_Loader):  # type: ignore[misc] # PyYAML's own, with libyaml below where it has been built so
-    """Safe, and without dates."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML has it
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,7 @@ def read_documents(text: str, file: str, max_nodes: int = MAX_NODES) -> list[Doc
         NeedsHuman: InvalidRequest, with line and document: it is no YAML, a key is there twice, or it is too large.
     """
     with _reading(text, file, max_nodes) as count:
-        for event in yaml.parse(text, _PlainLoader):
+        for event in yaml.parse(text, PlainLoader):
             count.see(event)
         return list(_build(text, file))
 
@@ -72,7 +61,7 @@ def require_within_budgets(text: str, file: str, max_nodes: int = MAX_NODES) -> 
         NeedsHuman: InvalidRequest, with line and document: it is no YAML, or it is too large.
     """
     with _reading(text, file, max_nodes) as count:
-        for event in yaml.parse(text, _PlainLoader):
+        for event in yaml.parse(text, PlainLoader):
             count.see(event)
     return count.nodes
 
@@ -93,7 +82,7 @@ def _reading(text: str, file: str, max_nodes: int) -> Iterator["_Count"]:
 
 
 def _build(text: str, file: str) -> Iterator[Document]:
-    loader = _PlainLoader(text)
+    loader = PlainLoader(text)
     try:
         number = 0
         while loader.check_node():
@@ -168,7 +157,7 @@ def _require_unique_keys(root: yaml.Node, file: str, number: int) -> None:
             for key, value in node.value:
                 waiting += (key, value)
                 name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
-                if name in keys and key.tag != _MERGE:
+                if name in keys and key.tag != MERGE:
                     line = key.start_mark.line + 1
                     raise _refused(
                         f"{file}, line {line}, document {number}: the key {key.value[:80]!r} is there twice; remove one"

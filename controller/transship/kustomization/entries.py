@@ -9,6 +9,7 @@ from functools import partial
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from transship.kustomization.files import refused
@@ -256,7 +257,14 @@ def _plain(value: str) -> str:
 def _is_ambiguous(value: str) -> bool:
     if value.lower() in _WORDS or any(_is_read_by(read, value.replace("_", "")) for read in (float, _whole)):
         return True
-    return not isinstance(yaml.safe_load(value), str) or not isinstance(YAML(typ="safe", pure=True).load(value), str)
+    return not all(_is_text(read, value) for read in (yaml.safe_load, YAML(typ="safe", pure=True).load))
+
+
+def _is_text(read: Callable[[str], object], value: str) -> bool:
+    try:
+        return isinstance(read(value), str)
+    except (ValueError, yaml.YAMLError, YAMLError):  # such as a date that there is not
+        return False
 
 
 def _whole(text: str) -> int:

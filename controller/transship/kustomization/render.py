@@ -14,9 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from transship.errors import NeedsHuman
+from transship.kustomization.documents import read_documents
 from transship.kustomization.files import refused, seen_from
 from transship.kustomization.layers import Layer, read_layers
 from transship.kustomization.program import DEFAULT, Options, Program
@@ -132,8 +131,8 @@ def _placed(resource: Resource, shown: Callable[[str], str], *, is_kept: bool) -
 
 def _file(annotation: object, shown: Callable[[str], str]) -> str | None:
     try:
-        origin = yaml.safe_load(str(annotation))
-    except yaml.YAMLError:
+        origin = next((each.content for each in read_documents(str(annotation), _ORIGIN)), None)
+    except NeedsHuman:
         return None
     if not isinstance(origin, dict):
         return None
