@@ -79,7 +79,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)  # after everything that has to be fetched from outside
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what the chosen tests need; a failure is kept, and fails the tests that need the tools.
+    """Build what the chosen tests need; a failure is kept, and fails the tests that need what could not be had.
+
+    Each thing is had by itself, so that a browser that cannot be had takes no API server away.
 
     Where one of them needs Argo CD or a node the whole run moves into a network of its own, which nothing can be
     fetched into.
@@ -88,33 +90,38 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     capture = session.config.pluginmanager.getplugin("capturemanager")
-    try:
-        names = _tools_of(asked)
-        with capture.global_and_fixture_disabled():
-            pinned.ensure(names)
-            _fetch(asked)
-        if asked & NETWORK_FIXTURES and isinstance(cluster.choose(own_network=True), LocalCluster):
-            network.enter_own()
-    except WorldError as error:
-        session.config.stash[FAILURE] = str(error)
+    failures: list[str] = []
+    with capture.global_and_fixture_disabled():
+        for prepare in (lambda: pinned.ensure(_tools_of(asked)), *_fetched(asked), lambda: _enter_network(asked)):
+            try:
+                prepare()
+            except WorldError as error:
+                failures.append(str(error))
+    if failures:
+        session.config.stash[FAILURE] = "\n".join(failures)
 
 
-def _fetch(asked: set[str]) -> None:
-    """Have everything that is no pinned tool, and may not be there yet."""
+def _fetched(asked: set[str]) -> Iterator[Callable[[], object]]:
+    """What has everything that is no pinned tool, and may not be there yet."""
     if "argocd_manifests" in asked:
-        kind_programs.argocd_manifests()
+        yield kind_programs.argocd_manifests
     if "argocd" in asked:
-        argo_cd.prepare()
+        yield argo_cd.prepare
         if "go" in asked:
-            toolchain.find_go()
+            yield toolchain.find_go
     if asked & PROMETHEUS_FIXTURES:
-        of_prometheus.prepare()
+        yield of_prometheus.prepare
     if "browser" in asked:
-        browser.prepare()
+        yield browser.prepare
     if "node" in asked and one_node.why_not() is None:
-        one_node.prepare()
+        yield one_node.prepare
     if "image_builder" in asked and builders.why_no_buildah() is None:
-        offline.prepare()
+        yield offline.prepare
+
+
+def _enter_network(asked: set[str]) -> None:
+    if asked & NETWORK_FIXTURES and isinstance(cluster.choose(own_network=True), LocalCluster):
+        network.enter_own()
 
 
 def _tools_of(fixtures: set[str]) -> set[str]:

@@ -23,7 +23,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "prometheus": ("prometheus",),
     "pngquant": ("pngquant",),
     # The shell of Chromium that has no windows: without GTK and what draws with it.
-    "chromium": ("chromium-headless-shell", "fonts-dejavu-core", "fonts-roboto-unhinted"),
+    "chromium": ("chromium-headless-shell",),
+    "fonts": ("fonts-dejavu-core", "fonts-roboto-unhinted"),
     "shells": ("zsh", "fish"),
 }
 ROOTS: Mapping[str, tuple[str, ...]] = {
