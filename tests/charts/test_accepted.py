@@ -13,6 +13,18 @@ from localworld.errors import WorldError
 NOT_SERVED = ("cert-manager.io/", "monitoring.coreos.com/")
 """Kinds of programs that are not in this cluster."""
 
+CHOSEN = {
+    **{name: values for name, (values, _, _) in SAME.items()},
+    "a proxy at port 80": {"proxy": {"https": "http://proxy.example.com"}},
+    "names that YAML could read otherwise": {
+        "serviceAccount": {"name": "123"},
+        "dockerConfig": {"secret": "0x1f"},
+        "ca": {"configMap": "true"},
+        "image": {"repository": "1", "tag": "20"},
+        "podLabels": {"number": "5"},
+    },
+}
+
 
 @pytest.fixture
 def restricted(control_plane: Cluster, namespace: str) -> str:
@@ -22,12 +34,12 @@ def restricted(control_plane: Cluster, namespace: str) -> str:
     return namespace
 
 
-@pytest.mark.parametrize("chosen", SAME)
+@pytest.mark.parametrize("chosen", CHOSEN)
 def test_the_api_server_takes_it_without_a_warning(
     one_helm: Helm, control_plane: Cluster, restricted: str, chosen: str
 ) -> None:
     # Under a name of its own: what other tests have installed is not to be changed, not even in a dry run.
-    values = {"fullnameOverride": restricted, **SAME[chosen][0]}
+    values = {"fullnameOverride": restricted, **CHOSEN[chosen]}
     if "namespaces" in values:
         values["namespaces"] = [restricted, "default"]
     rendered = one_helm.template(values, namespace=restricted)

@@ -43,6 +43,11 @@ SAME: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         ["components/proxy"],
         {},
     ),
+    "a proxy that wants a password": (
+        {"proxy": {"secret": "transship-proxy", "noProxy": [".example.com"]}},
+        ["components/proxy-secret"],
+        {},
+    ),
     "authorities": ({"ca": {"configMap": "transship-ca"}}, ["components/custom-ca"], {}),
     "passwords": ({"dockerConfig": {"secret": "transship-registries"}}, ["components/docker-config"], {}),
     "an image by digest": (

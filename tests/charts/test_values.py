@@ -1,6 +1,7 @@
 """What a value does, one by one, where kustomize has nothing to compare it with."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -101,12 +102,62 @@ def test_without_definitions_rights_or_accounts_none_are_rendered(one_helm: Helm
 
 @pytest.mark.parametrize(
     ("url", "port"),
-    [("http://proxy:3128", 3128), ("http://proxy.example.com", 80), ("https://proxy.example.com/", 443)],
+    [("http://proxy:3128", 3128), ("http://proxy.example.com:8080/", 8080), ("https://proxy.example.com/", 443)],
 )
 def test_the_port_of_a_proxy_is_let_out(one_helm: Helm, url: str, port: int) -> None:
     policy = find(one_helm.template({"proxy": {"https": url}}), "NetworkPolicy")
 
     assert policy["spec"]["egress"][-1] == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_a_proxy_out_of_a_secret_is_let_out_and_goes_around_the_api_server_as_any_other(one_helm: Helm) -> None:
+    given = {"secret": "way-out", "key": "url", "port": 8443, "noProxy": [".example.com"]}
+    by_secret = one_helm.template({"proxy": given, "admission": {"enabled": True}})
+    by_url = one_helm.template({"proxy": {"https": "http://p:8443", "noProxy": [".example.com"]}})
+
+    for name in ("transship", "transship-admission"):
+        (container,) = pod(by_secret, name)["containers"]
+        (found,) = (each for each in container["env"] if each["name"] == "HTTPS_PROXY")
+        assert found == {
+            "name": "HTTPS_PROXY",
+            "valueFrom": {"secretKeyRef": {"name": "way-out", "key": "url"}},
+        }
+        assert env(by_secret, name)["NO_PROXY"] == env(by_url)["NO_PROXY"]
+        egress = find(by_secret, "NetworkPolicy", name)["spec"]["egress"]
+        assert egress == find(by_url, "NetworkPolicy")["spec"]["egress"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"proxy": {"https": "http://p:1", "secret": "p"}}, "proxy.https and proxy.secret both name the proxy"),
+        ({"extraEnv": [{"name": "HTTPS_PROXY", "value": "http://p:1"}]}, "HTTPS_PROXY is no variable for extraEnv"),
+        ({"extraEnv": [{"name": "no_proxy", "value": "*"}]}, "no_proxy is no variable for extraEnv"),
+    ],
+)
+def test_a_proxy_is_given_in_one_way(one_helm: Helm, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(HelmError, match=words):
+        one_helm.template(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"proxy": {"https": "http://proxy.example.com"}},
+        {"proxy": {"secret": "p", "port": 80}},
+        {"proxy": {"http": "http://p:80"}},
+        {"networkPolicy": {"egressPorts": [443, 80]}},
+    ],
+)
+def test_port_80_is_let_out_everywhere_but_to_the_metadata_of_the_node(one_helm: Helm, values: dict[str, Any]) -> None:
+    egress = find(one_helm.template(values), "NetworkPolicy")["spec"]["egress"]
+
+    (plain,) = (rule for rule in egress if 80 in [each["port"] for each in rule["ports"]])
+    blocks = [each["ipBlock"] for each in plain["to"] if "ipBlock" in each]
+    assert {"namespaceSelector": {}} in plain["to"]
+    for metadata, everything in (("169.254.169.254", "0.0.0.0/0"), ("fd00:ec2::254", "::/0")):
+        (block,) = (each for each in blocks if each["cidr"] == everything)
+        assert any(ip_address(metadata) in ip_network(each) for each in block["except"])
 
 
 def test_who_may_come_in_can_be_limited(one_helm: Helm) -> None:

@@ -13,15 +13,30 @@
 - name: {{ $name | quote }}
   value: {{ if kindIs "string" $value }}{{ $value | quote }}{{ else }}{{ $value | toRawJson | quote }}{{ end }}
 {{- end }}
+{{- if and .Values.proxy.https .Values.proxy.secret }}
+{{- fail "proxy.https and proxy.secret both name the proxy for HTTPS: leave one out" }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- if regexMatch "(?i)^(https?|no|all)_proxy$" (default "" .name) }}
+{{- fail (printf "%s is no variable for extraEnv: take proxy.https, proxy.http, proxy.secret and proxy.noProxy, which keep the API server reachable" .name) }}
+{{- end }}
+{{- end }}
 {{- with .Values.proxy.https }}
 - name: HTTPS_PROXY
   value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.secret }}
+- name: HTTPS_PROXY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . | quote }}
+      key: {{ $.Values.proxy.key | quote }}
 {{- end }}
 {{- with .Values.proxy.http }}
 - name: HTTP_PROXY
   value: {{ . | quote }}
 {{- end }}
-{{- if or .Values.proxy.https .Values.proxy.http }}
+{{- if or .Values.proxy.https .Values.proxy.secret .Values.proxy.http }}
 # The kubelet puts the API server's address in.
 {{- $direct := list "$(KUBERNETES_SERVICE_HOST)" ".svc" ".cluster.local" "169.254.169.254" "169.254.170.23" }}
 - name: NO_PROXY
