@@ -5,7 +5,7 @@ from localworld import debian
 LISTED = """\
 NOTE: something apt says
 'http://mirror.example/pool/r/redis/redis-server_7.0.15-1_amd64.deb' redis-server_5%3a7.0.15-1_amd64.deb 72000 SHA256:ab
-'http://mirror.example/pool/r/redis/redis-tools_7.0.15-1_amd64.deb' redis-tools_5%3a7.0.15-1_amd64.deb 1228000 
+'http://mirror.example/pool/r/redis/redis-tools_7.0.15-1_amd64.deb' redis-tools_5%3a7.0.15-1_amd64.deb 1228000\x20
 """
 
 
