@@ -150,3 +150,16 @@ def test_bad_input_is_one_sentence_and_exit_code_1(
     assert (said.status, said.out) == (1, "")
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_nothing_is_shown_as_done_where_nothing_could_be_written(shop: Shop, production: Path, tmp_path: Path) -> None:
+    before, meddler = text(production), tmp_path / "kustomize"
+    file = production / "kustomization.yaml"
+    meddler.write_text(f"#!/bin/sh\n'{shop.kustomize}' \"$@\" && echo '# mine' >> '{file}'\n")
+    meddler.chmod(0o755)
+
+    said = shop.run("set-image", production, "shop/checkout:v2", TRANSSHIP_KUSTOMIZE=str(meddler))
+
+    assert (said.status, said.out) == (1, "")
+    assert said.err == f"transship: {file} has changed since it was read; begin again\n"
+    assert text(production).replace("# mine\n", "") == before

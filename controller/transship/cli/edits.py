@@ -107,18 +107,37 @@ def _wanted(rendered: Rendered, kube: Kube) -> list[WantedImage]:
     return wanted_images(images(rendered), kube.namespace or "")
 
 
-def show(overlay: Overlay, edits: Sequence[Edit], out: Output) -> None:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of an edit: taken down before it is written, and said after.
+
+    Attributes:
+        edits: what was changed.
+        diff: the same of the files.
+        files: those that are different.
+    """
+
+    edits: tuple[Edit, ...]
+    diff: str
+    files: tuple[str, ...]
+
+    @classmethod
+    def of(cls, overlay: Overlay, edits: Sequence[Edit]) -> "Told":
+        """Of an overlay that has not been written yet."""
+        return cls(tuple(edits), overlay.diff(), tuple(str(overlay.shown(each)) for each in overlay.changed))
+
+
+def show(told: Told, out: Output) -> None:
     """Print what was edited."""
-    diff = overlay.diff()
     document = {
         "edits": [
             {"file": str(each.place.file), "line": each.place.line, "before": each.before, "after": each.after}
-            for each in edits
+            for each in told.edits
         ],
-        "diff": diff,
+        "diff": told.diff,
     }
-    out.show(document, lambda: "\n".join(_coloured(diff)), [str(overlay.shown(each)) for each in overlay.changed])
-    if not edits:
+    out.show(document, lambda: "\n".join(_coloured(told.diff)), told.files)
+    if not told.edits:
         out.say("transship: the overlay says so already")
 
 

@@ -43,11 +43,12 @@ def set_image_command(  # noqa: PLR0913 - a command's options
     Only the image changes: by `images:`, a patch or a line of a resource, wherever the overlay sets it. What would take
     a guess is refused. The overlay is rendered with the edit before anything is written.
     """
-    from transship.cli.edits import Asked, edit, show  # noqa: PLC0415 - see `command`
+    from transship.cli.edits import Asked, Told, edit, show  # noqa: PLC0415 - see `command`
 
     asked = Asked(overlay, tuple(names or ()), source, pin=pin, override=override)
     edited, edits = edit(asked, rendering, policies, kube, out)
-    show(edited, edits, out)
+    told = Told.of(edited, edits)
     if not dry_run:
         edited.write()
-    raise typer.Exit(Exit.SOMETHING_TO_DO if dry_run and edited.changed else Exit.OK)
+    show(told, out)
+    raise typer.Exit(Exit.SOMETHING_TO_DO if dry_run and told.files else Exit.OK)

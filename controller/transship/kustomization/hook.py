@@ -6,7 +6,6 @@ theirs to change.
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from transship.kustomization.named import strings
 from transship.kustomization.program import Options
 from transship.kustomization.render import Rendered, Renderer
 from transship.kustomization.source import Source, spliced
-from transship.kustomization.writing import unified_diff
+from transship.kustomization.writing import unified_diff, write_together
 from transship.promotion.workload import HOOK_MANAGER
 
 NAME = "promote-images"
@@ -74,16 +73,13 @@ class HookFile:
         return Renderer(options).render_changed(self.overlay, replace(layer, files=(*layer.files, *more)), texts)
 
     def write(self) -> None:
-        """Write the files.
+        """Write the files: all of them, or none.
 
         Raises:
             NeedsHuman: InvalidRequest: one cannot be written.
         """
-        for file, text in self.texts.items():
-            try:
-                _write(file.resolve(), text)
-            except OSError as error:
-                raise refused(f"{file} cannot be written: {error.strerror}") from error
+        names = {each.resolve(): each for each in self.texts}
+        write_together({each.resolve(): text for each, text in self.texts.items()}, names.__getitem__)
 
 
 def hook_file(overlay: Path, namespace: str, containers: Sequence[tuple[str, str]]) -> HookFile:
@@ -116,20 +112,6 @@ def hook_file(overlay: Path, namespace: str, containers: Sequence[tuple[str, str
     changed = {each: text for each, text in texts.items() if text != olds[each]}
     lines = (line for each, text in changed.items() for line in unified_diff(str(each), olds[each], text))
     return HookFile(overlay, changed, "".join(lines))
-
-
-def _write(file: Path, text: str) -> None:
-    """Replace a file at once, by one of a name that nobody could have taken before: the overlay may be a stranger's."""
-    mode = file.stat().st_mode & 0o7777 if file.exists() else 0o644
-    with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.name}.", delete=False) as written:
-        try:
-            written.write(text.encode())
-            written.flush()
-            os.fchmod(written.fileno(), mode)
-            Path(written.name).replace(file)
-        except BaseException:
-            Path(written.name).unlink(missing_ok=True)
-            raise
 
 
 def _old(file: Path, overlay: Path) -> str:

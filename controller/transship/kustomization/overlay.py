@@ -20,7 +20,7 @@ from transship.kustomization.places import How, Line, Place, Places, joined, spl
 from transship.kustomization.program import DEFAULT, Options
 from transship.kustomization.search import find_places
 from transship.kustomization.source import Source, Splice, spliced
-from transship.kustomization.writing import unified_diff, write_at_once
+from transship.kustomization.writing import unified_diff, write_together
 from transship.oci.digest import Digest
 from transship.oci.reference import Reference, Tag
 
@@ -143,7 +143,7 @@ class Overlay:
         )
 
     def write(self) -> list[Path]:
-        """Write what was changed, each file at once.
+        """Write what was changed: all of it, or nothing.
 
         Returns:
             The files written, as they are called by whoever named the overlay.
@@ -155,12 +155,9 @@ class Overlay:
         for file in changed:
             if read_text(file, self.layer.folder, self.shown(file)) != self._before[file]:
                 raise refused(f"{self.shown(file)} has changed since it was read; begin again")
-        for file, text in changed.items():
-            try:
-                write_at_once(file.resolve(), text)
-            except OSError as error:
-                raise refused(f"{self.shown(file)} cannot be written: {error.strerror}") from error
-            self._before[file] = text
+        names = {each.resolve(): self.shown(each) for each in changed}
+        write_together({each.resolve(): text for each, text in changed.items()}, names.__getitem__)
+        self._before |= changed
         return [self.shown(file) for file in changed]
 
     def shown(self, file: Path) -> Path:
