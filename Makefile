@@ -7,7 +7,8 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 
 # A tag, a name or a folder may be anybody's words. Programs get what stands on the command line from the environment, as it is:
 # neither make nor a shell reads it. A recipe names it by "$$NAME", in quotes, and never by $(NAME).
-$(foreach each,$(.VARIABLES),$(if $(filter command,$(origin $(each))),$(eval override export $(each) := $$(value $(each)))))
+$(foreach each,$(.VARIABLES),$(if $(filter command,$(origin $(each))), \
+  $(eval override $(each) := $$(value $(each)))$(eval export $(each))))
 
 VENV       := .venv
 BIN        := $(VENV)/bin
