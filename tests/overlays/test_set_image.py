@@ -141,6 +141,8 @@ def test_what_no_text_decides_is_refused_and_nothing_is_written(shop: Shop, prod
         (["shop/checkout:a b"], "tag 'a b'"),
         (["shop/checkout@sha256:1"], "write NAME:TAG"),
         (["shop/checkout:v2", "--from", "dev"], "name images alone"),
+        (["shop/checkout:v9", "shop/checkout:v8", "--dry-run"], "twice, as shop/checkout:v9 and as shop/checkout:v8"),
+        (["shop/checkout", "shop/checkout:v8", "--pin"], "twice, as shop/checkout and as shop/checkout:v8"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_1(
@@ -150,6 +152,17 @@ def test_bad_input_is_one_sentence_and_exit_code_1(
     assert (said.status, said.out) == (1, "")
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_an_image_is_not_asked_for_twice_by_its_names_before_and_after_images(shop: Shop, production: Path) -> None:
+    renamed, before = f"{DESTINATION}/{shop.repository}", text(production)
+    said = shop.run("set-image", production, "shop/checkout:v2", f"{renamed}:v3")
+    assert (said.status, said.out, text(production)) == (1, "", before)
+    assert said.err.endswith(
+        f"{renamed} is asked for twice, as {renamed}:v2 and as {renamed}:v3; name one version of it\n"
+    )
+    assert shop.run("set-image", production, "shop/checkout:v2", f"{renamed}:v2").status == 0
+    assert "newTag: v2 # ours" in text(production)
 
 
 def test_nothing_is_shown_as_done_where_nothing_could_be_written(shop: Shop, production: Path, tmp_path: Path) -> None:

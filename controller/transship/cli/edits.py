@@ -15,7 +15,7 @@ from transship.cli.registries import build_registries
 from transship.errors import NeedsHuman, Reason
 from transship.kustomization.found import images
 from transship.kustomization.overlay import Edit, Overlay
-from transship.kustomization.places import split
+from transship.kustomization.places import joined, split
 from transship.kustomization.proof import prove
 from transship.kustomization.render import Rendered, Renderer
 
@@ -73,6 +73,10 @@ def _require_sense(names: Sequence[str], source: Path | None, *, pin: bool) -> N
             Reason.INVALID_REQUEST, "name an image and its version, as NAME:TAG, or an overlay with --from"
         )
     choices = [parse_choice(each) for each in names]
+    named = dict[str, Choice]()
+    for each in choices:
+        if (other := named.setdefault(each.name, each)) != each:
+            raise _twice(each.name, other, each)
     if source is None and not pin and not all(each.tag or each.digest for each in choices):
         raise NeedsHuman(Reason.INVALID_REQUEST, "name a tag or digest, or say --pin or --from")
     if source is not None and any(each.tag or each.digest for each in choices):
@@ -90,7 +94,15 @@ def _chosen(asked: Asked, renderer: Renderer, policies: PolicyOptions, kube: Kub
 def _set(overlay: Overlay, choice: Choice, *, override: bool) -> list[Edit]:
     if not choice.tag and not choice.digest:
         return []  # to be pinned as it is
+    for each in overlay.wanted:  # an image has a name before and after `images:`
+        if choice.name in {*each.names, each.name} and (choice.tag, choice.digest) != (each.tag, each.digest):
+            raise _twice(choice.name, joined(each.name, each.tag, each.digest), choice)
     return overlay.set_image(choice.name, tag=choice.tag, digest=choice.digest, override=override)
+
+
+def _twice(name: str, *asked: object) -> NeedsHuman:
+    both = " and as ".join(map(str, asked))
+    return NeedsHuman(Reason.INVALID_REQUEST, f"{name} is asked for twice, as {both}; name one version of it")
 
 
 def _names(overlay: Overlay, name: str) -> set[str]:
