@@ -14,6 +14,7 @@ import yaml
 from command_line.command import SECONDS, Command
 from localworld.paths import REPOSITORY
 from overlays.conftest import PLANNER, Shop
+from overlays.test_plan import pod
 from transship.cli.app import COMMANDS
 from transship.cli.policy_files import parse_policies
 
@@ -118,6 +119,23 @@ def test_the_page_calls_commands_and_options_that_there_are(tmp_path: Path) -> N
         assert name in COMMANDS, call
         helped = Command(tmp_path)(name, "--help").out
         assert not [each for each in words if each.startswith("-") and each != "-" and each not in helped], call
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/overlays.md", "docs/how-to/pipelines.md"])
+def test_what_helm_prints_is_planned_as_it_is_typed_where_overlays_are(page: str, shop: Shop) -> None:
+    found = re.search(r"helm template \w+ (\S+) \| transship (.+?)(?:`|\s+#|\n)", (REPOSITORY / page).read_text())
+    assert found is not None
+    chart, words = found.groups()
+    assert chart == "CHART" or (REPOSITORY / chart).is_dir()
+    shop.push("v1")
+    shop.let_in()
+    (shop.folder / "overlays").mkdir()
+    (shop.folder / "transship.yaml").rename(shop.folder / "overlays" / "transship.yaml")
+
+    said = shop.run(*shlex.split(words), stdin=yaml.safe_dump(pod("app", shop.reference("v1"))))
+
+    assert said.status == 2, said.err
+    assert shop.reference("v1") in said.out
 
 
 def test_the_page_configures_the_hooks_and_the_action_that_there_are() -> None:
