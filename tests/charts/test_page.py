@@ -1,71 +1,18 @@
 """The commands of docs/how-to/install.md, typed from the page into a control plane of its own, leave what it says."""
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from charts.shell import Shell, commands
 from localworld import cluster, network
 from localworld.cluster import Cluster
 from localworld.paths import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/how-to/install.md").read_text()
-NOT_HERE = (
-    "make image",  # builds; tests/image does
-    "kubectl -n transship-system rollout status",  # no node: nothing starts
-    "aws ",
-)
 DEFINITIONS = {f"{each}.transship.dev" for each in ("promotionrequests", "promotionpolicies", "promotedimages")}
-
-
-def commands(section: str) -> list[str]:
-    """The commands of a section of the page, but for those that a control plane alone cannot run."""
-    text = re.split(r"^## ", PAGE.partition(f"\n## {section}\n")[2], flags=re.MULTILINE)[0]
-    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line.replace("REGISTRY", "registry.example") for line in lines if not line.startswith(NOT_HERE)]
-
-
-class Shell:
-    """Types commands in a copy of the repository."""
-
-    def __init__(self, own: Cluster, folder: Path, programs: Path) -> None:
-        self._folder = folder
-        home = folder / "home"
-        home.mkdir()
-        kubectl = str(Path(own.kubectl_binary).parent)
-        self._environment = {
-            "PATH": f"{programs}:{kubectl}:{os.environ['PATH']}",
-            "HOME": str(home),
-            "KUBECONFIG": str(own.kubeconfig),
-        }
-        for each in ("manifests", "charts"):
-            shutil.copytree(REPOSITORY / each, folder / each)
-
-    def run(self, command: str) -> str:
-        """Run one line as somebody would; a failure fails the test with what was printed."""
-        done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-        assert done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout
-
-    def type(self, section: str) -> None:
-        """Run every command of a section."""
-        found = commands(section)
-        assert found, section
-        for command in found:
-            self.run(command)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +36,7 @@ def programs(request: pytest.FixtureRequest, kustomize: Path, tmp_path: Path) ->
 @pytest.fixture
 def shell(own_cluster: Cluster, tmp_path: Path, programs: Path) -> Shell:
     """A shell for that control plane."""
-    return Shell(own_cluster, tmp_path, programs)
+    return Shell(own_cluster, PAGE, tmp_path, programs)
 
 
 def definitions(shell: Shell) -> set[str]:
@@ -116,7 +63,7 @@ def test_by_helm_it_is_installed_upgraded_put_back_and_uninstalled(shell: Shell)
     shell.run("helm rollback transship -n transship-system")
     assert "replicas: 1" in shell.run("kubectl -n transship-system get deployment transship -o yaml")
 
-    shell.run(next(each for each in commands("Uninstall") if each.startswith("helm")))
+    shell.run(next(each for each in commands(PAGE, "Uninstall") if each.startswith("helm")))
     assert parts(shell) == set()
     assert definitions(shell)
     for removing in re.findall(r"`(kubectl [^`]*delete (?:crd|namespace)[^`]*)`", PAGE):
@@ -129,7 +76,7 @@ def test_by_helm_it_is_installed_upgraded_put_back_and_uninstalled(shell: Shell)
 def test_by_kustomize_it_is_installed_and_goes_with_or_without_the_definitions(shell: Shell) -> None:
     shell.type("With kustomize")
     shell.type("Say what may be promoted")
-    for command in (each for each in commands("Uninstall") if each.startswith("kubectl")):
+    for command in (each for each in commands(PAGE, "Uninstall") if each.startswith("kubectl")):
         shell.run(command)
     assert parts(shell) == set()
     assert definitions(shell)
