@@ -1,10 +1,12 @@
 """What is supplied for pipelines does what it says: the script of the action, the entries of pre-commit, the page."""
 
+import itertools
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from transship.cli.policy_files import parse_policies
 
 ACTION = yaml.safe_load((REPOSITORY / "action.yml").read_text())
 HOOKS = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PAGE = REPOSITORY / "docs" / "how-to" / "pipelines.md"
 
 
@@ -136,6 +139,22 @@ def test_what_helm_prints_is_planned_as_it_is_typed_where_overlays_are(page: str
 
     assert said.status == 2, said.err
     assert shop.reference("v1") in said.out
+
+
+def test_an_agent_installs_what_is_locked_and_the_command(tmp_path: Path) -> None:
+    (console,) = blocks("console")
+    venv, locked, own, _ = (line.removeprefix("$ ").split() for line in console.splitlines())
+    named = [each for before, each in itertools.pairwise(locked) if before == "--requirement"]
+    assert "--require-hashes" in locked
+    assert all((REPOSITORY / each).is_file() for each in named)
+    needs = " ".join((REPOSITORY / each).read_text() for each in named)
+    assert all(f"{each}==" in needs for each in PROJECT["build-system"]["requires"])
+
+    target = ["--target", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *own[1:], *target], cwd=REPOSITORY, check=True)
+
+    assert venv[-1] in own[0]
+    assert (tmp_path / "bin" / "transship").is_file()
 
 
 def test_the_page_configures_the_hooks_and_the_action_that_there_are() -> None:
