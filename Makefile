@@ -60,7 +60,7 @@ test: check docs ## Everything: check, then all tests; those that need no cluste
 demo: setup ## Show the main job, end to end, in a local world that is gone afterwards
 	@$(LOCALWORLD) demo
 
-dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C ends it
+dev: setup ## Keep the local world running, and say how to reach it; Ctrl-C or SIGTERM ends it
 	@$(LOCALWORLD) up
 
 kind: setup ## The same in a kind cluster, with Docker: Argo CD, the ECR twin, the chart, the sample (DRY_RUN=1 prints the commands)

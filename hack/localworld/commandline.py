@@ -14,6 +14,8 @@ from localworld.errors import WorldError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     signal.signal(signal.SIGTERM, _leave)
+    # A script's shell has what it starts in the background ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.run is not _test:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     test = commands.add_parser("test", help="run the tests, building missing tools meanwhile; passes options to pytest")
     test.set_defaults(run=_test)
 
-    up = commands.add_parser("up", help="start the local world and keep it until Ctrl-C")
+    up = commands.add_parser("up", help="start the local world and keep it until Ctrl-C or SIGTERM")
     up.set_defaults(run=_up)
 
     demo = commands.add_parser("demo", help="show the main job, end to end")

@@ -1,5 +1,6 @@
 """`make dev`: the local world, kept running for a person to try things in (docs/tutorial.md)."""
 
+import os
 import shlex
 import signal
 import sys
@@ -56,7 +57,7 @@ def _exports(running: World) -> str:
 
 def _instructions(controller: Controller) -> str:
     return f"""
-The local world is running; Ctrl-C ends it and removes everything it made.
+The local world is running; Ctrl-C, or `kill {os.getpid()}`, ends it and removes everything it made.
 
 In another terminal, in this directory:
 
