@@ -16,6 +16,7 @@ from types import FrameType
 
 import pytest
 
+from commands import shells
 from image.building import Built, build
 from kind import programs as kind_programs
 from localworld import argocd as argo_cd
@@ -113,6 +114,8 @@ def _fetched(asked: set[str]) -> Iterator[Callable[[], object]]:
         yield of_prometheus.prepare
     if "browser" in asked:
         yield browser.prepare
+    if "fetched_shells" in asked:
+        yield shells.prepare
     if "node" in asked and one_node.why_not() is None:
         yield one_node.prepare
     if "image_builder" in asked and builders.why_no_buildah() is None:
@@ -293,6 +296,11 @@ def world(control_plane: Cluster, twin: Registries) -> World:
 def digests(world: World) -> Mapping[str, str]:
     """The sample's tags at the source, with their digests."""
     return world.push_sample()
+
+
+@pytest.fixture(scope="session")
+def fetched_shells() -> None:
+    """Zsh and fish, which `commands.shells` starts."""
 
 
 @pytest.fixture(scope="session")

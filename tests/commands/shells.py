@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from command_line.command import SECONDS
 from localworld import debian
 
 _PACKAGES = "shells"
+prepare = partial(debian.ensure, _PACKAGES)
+"""Fetches what is missing: to be called before a network of our own is entered."""
 CTRL_U = "\x15"
 """Takes away what has been typed."""
 
@@ -35,7 +38,6 @@ def bash() -> list[str]:
 
 def zsh(home: Path, startup: str) -> list[str]:
     """A zsh that reads these lines when it starts, with functions of one's own in `functions`."""
-    debian.ensure(_PACKAGES)
     program = debian.find(_PACKAGES, "zsh")
     base = _base(program, "usr/share/zsh")
     (home / "functions").mkdir(exist_ok=True)
@@ -49,7 +51,6 @@ def zsh(home: Path, startup: str) -> list[str]:
 
 def fish(home: Path) -> tuple[list[str], Mapping[str, str]]:
     """A fish, and what it must have in its environment; it finds its own files beside itself."""
-    debian.ensure(_PACKAGES)
     program = debian.find(_PACKAGES, "fish")
     base = _base(program, "usr/share/fish")
     folder = home / "fish"

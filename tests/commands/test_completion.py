@@ -34,6 +34,7 @@ def test_bash_completes_at_a_terminal(home: Path) -> None:
             terminal.type(shells.CTRL_U)
 
 
+@pytest.mark.usefixtures("fetched_shells")
 @pytest.mark.parametrize("way", ["a file of fpath", "sourced"])
 def test_zsh_completes_at_a_terminal_from_the_first_tab_on(way: str, home: Path) -> None:
     environment = shells.install(home)
@@ -50,6 +51,7 @@ def test_zsh_completes_at_a_terminal_from_the_first_tab_on(way: str, home: Path)
         terminal.read_until("--as-group  -- group to act as; may be repeated")
 
 
+@pytest.mark.usefixtures("fetched_shells")
 def test_fish_completes_by_its_own_function(home: Path) -> None:
     fish, libraries = shells.fish(home)
     folder = home / ".config/fish/completions"
