@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from argocd.shop import Shop
-from endtoend.conftest import SETTINGS, Hear, digests, hear, running, scene
+from endtoend.conftest import SETTINGS, Hear, hear, running, scene
 from endtoend.scene import OURS, Scene
 from endtoend.waiting import eventually
 from localworld.application import APPLICATIONS

@@ -1,5 +1,5 @@
 """The operator, a scene and an overlay for each test, as tests/argocd has them."""
 
-from argocd.conftest import digests, hear, operator, scene, shop
+from argocd.conftest import hear, operator, scene, shop
 
 __all__ = ["digests", "hear", "operator", "scene", "shop"]  # fixtures
