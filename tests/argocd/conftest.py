@@ -16,7 +16,7 @@ from localworld.controller import Controller
 from localworld.paths import REPOSITORY
 from localworld.world import World
 
-__all__ = ["digests", "hear", "scene"]  # fixtures
+__all__ = ["hear", "scene"]  # fixtures
 
 
 @pytest.fixture(scope="package")

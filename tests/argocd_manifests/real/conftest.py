@@ -2,4 +2,4 @@
 
 from argocd.conftest import hear, operator, scene, shop
 
-__all__ = ["digests", "hear", "operator", "scene", "shop"]  # fixtures
+__all__ = ["hear", "operator", "scene", "shop"]  # fixtures
