@@ -82,8 +82,10 @@ class Terminal:
             AssertionError: it never is.
         """
         deadline = time.monotonic() + SECONDS
+        poll = select.poll()  # select.select() knows no descriptor above 1023
+        poll.register(self._descriptor, select.POLLIN)
         while wanted not in self._unread:
-            ready, _, _ = select.select([self._descriptor], [], [], deadline - time.monotonic())
+            ready = poll.poll(1000 * max(0.0, deadline - time.monotonic()))
             assert ready, f"{wanted!r} is not shown, but {self._unread!r}"
             self._unread += os.read(self._descriptor, 65536).decode(errors="replace")
         shown, _, self._unread = self._unread.partition(wanted)

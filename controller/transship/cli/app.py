@@ -140,8 +140,9 @@ class _Lazy(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         found = load(name) if name is not None and name in COMMANDS else command
-        gc.freeze()  # what has been loaded stays, see `main`
-        gc.enable()
+        if not gc.isenabled():  # see `main`; a program that calls us looks after its own garbage
+            gc.freeze()
+            gc.enable()
         return name, found, rest
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
