@@ -64,7 +64,7 @@ def by_files(installed: World, files: tuple[Path, Path]) -> Iterator[Hook]:
     """A webhook that serves from files, and asks for no right on any Secret."""
     chain, key = files
     running = Hook(installed)
-    running.start((f"--certificate={chain}", f"--key={key}", "--drain=3"))
+    running.start((f"--certificate={chain}", f"--key={key}", "--drain=8"))
     yield running
     running.stop()
 
@@ -99,6 +99,6 @@ def test_changed_files_are_served_without_a_restart_and_the_end_is_a_good_one(
 def test_while_it_leaves_it_serves_on_and_is_not_ready(by_files: Hook) -> None:
     by_files.child.process.terminate()
 
-    eventually(lambda: not by_files.is_ready(), "it is not ready", seconds=3, poll=0.02)
+    eventually(lambda: not by_files.is_ready(), "it is not ready", seconds=6, poll=0.02)
     assert _served(by_files)
-    assert by_files.child.process.wait(10) == 0
+    assert by_files.child.process.wait(20) == 0

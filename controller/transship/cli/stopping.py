@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM, from the first module that is loaded to the last that is taken down.
 
 The first signal is a `KeyboardInterrupt` wherever the program is, so that everything on the way out is cleaned up:
-programs that were started, files that were begun, the terminal. The second one ends it at once. A command that has more
-to say than one sentence when it is stopped sets handlers of its own once it works, and ends by `leave` the second time.
+programs that were started, files that were begun, the terminal. The second one ends it at once, and so does a clock
+when cleaning up takes too long, or a library has kept the exception to itself. A command that has more to say than one
+sentence when it is stopped sets handlers of its own once it works, and ends by `leave` the second time.
 """
 
 import atexit
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 STOPPED = 130
 """The exit code: what shells make of a program that Ctrl-C has ended."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CLEAN_UP_SECONDS = 10
 _SENTENCE = b"transship: stopped\n"
 _said: list[bytes] = []
 
@@ -49,6 +51,8 @@ def leave(*_: object) -> NoReturn:
 def _stop(*_: object) -> NoReturn:
     for each in SIGNALS:
         signal.signal(each, leave)
+    signal.signal(signal.SIGALRM, leave)
+    signal.setitimer(signal.ITIMER_REAL, _CLEAN_UP_SECONDS)
     raise Stopped
 
 
