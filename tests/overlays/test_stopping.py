@@ -160,3 +160,15 @@ def _catches(pid: int, number: signal.Signals) -> bool:
         return False
     found = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
+
+
+def test_a_signal_that_a_library_keeps_to_itself_ends_it_all_the_same() -> None:
+    program = (
+        "import os, signal, time\n"
+        "from transship.cli import stopping\n"
+        "stopping.begin()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
+        "except BaseException:\n    time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (130, "transship: stopped\n")
