@@ -172,3 +172,17 @@ def test_a_signal_that_a_library_keeps_to_itself_ends_it_all_the_same() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (130, "transship: stopped\n")
+
+
+def test_a_signal_that_another_thread_gets_ends_a_wait_that_would_last() -> None:
+    program = (
+        "import os, signal, threading, time\n"
+        "from transship.cli import stopping\n"
+        "stopping.begin()\n"
+        "def get():\n    time.sleep(0.3)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n    time.sleep(60)\n"
+        "threading.Thread(target=get, daemon=True).start()\n"
+        "os.read(os.pipe()[0], 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (130, "transship: stopped\n")

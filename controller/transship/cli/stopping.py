@@ -4,12 +4,17 @@ The first signal is a `KeyboardInterrupt` wherever the program is, so that every
 programs that were started, files that were begun, the terminal. The second one ends it at once, and so does a clock
 when cleaning up takes too long, or a library has kept the exception to itself. A command that has more to say than one
 sentence when it is stopped sets handlers of its own once it works, and ends by `leave` the second time.
+
+Python runs handlers between two of its own steps. A signal that comes just before the main thread waits for a watch or
+a lock, or that another thread gets, would be noticed once that wait is over, minutes later: a thread wakes it.
 """
 
 import atexit
 import os
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
@@ -18,6 +23,9 @@ STOPPED = 130
 """The exit code: what shells make of a program that Ctrl-C has ended."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLEAN_UP_SECONDS = 10
+_WAKE_SECONDS = (0.1, 1.0)
+_WAKE = signal.SIGURG
+"""Nobody sends it here, and who does not expect it ignores it."""
 _SENTENCE = b"transship: stopped\n"
 _said: list[bytes] = []
 
@@ -32,6 +40,22 @@ def begin() -> None:
     atexit.register(_ignore)  # first, and so the last that is done: Python takes its handlers away before it ends
     for each in SIGNALS:
         signal.signal(each, _stop)
+    signal.signal(_WAKE, _woken)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_wake, args=(reader,), name="signals", daemon=True).start()
+
+
+def _woken(*_: object) -> None:
+    """Nothing: whatever waited has been interrupted, and the handlers of what came before have run."""
+
+
+def _wake(reader: int) -> None:
+    while received := os.read(reader, 64):
+        for pause in _WAKE_SECONDS if any(each in SIGNALS for each in received) else ():
+            time.sleep(pause)
+            signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
 
 
 def say() -> None:
